@@ -1,0 +1,1 @@
+//! Registrar, location, legs, B2BUA and call records as pure machines.

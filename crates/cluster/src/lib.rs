@@ -1,0 +1,1 @@
+//! The cluster link: protocol, synchronisation, digests, member supervision.

@@ -1,0 +1,1 @@
+//! The call server daemon in all its roles, and its web administration.

@@ -1,0 +1,1 @@
+//! The management station: topology, deployment, operations log, supervision.

@@ -1,0 +1,1 @@
+//! SDP, RTP, G.711 and tones without sockets.

@@ -1,0 +1,1 @@
+//! SIP without sockets: parse, print, transactions, dialogs, digest.

@@ -1,0 +1,1 @@
+//! The world in a box: simulator, soft phones, live processes.
