@@ -14,6 +14,8 @@ pub mod ids;
 pub mod object;
 pub mod record;
 pub mod release;
+pub mod routing;
+pub mod tables;
 
 pub use cause::Cause;
 pub use hardware::HardwareType;
