@@ -1,1 +1,3 @@
 //! The world in a box: simulator, soft phones, live processes.
+
+pub mod live;
