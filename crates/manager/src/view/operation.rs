@@ -1,0 +1,82 @@
+//! The operations log as the API shows it: one entry an act or a step of one.
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+/// How an operation ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum OperationOutcome {
+    /// It did what it should.
+    Done,
+    /// A rule forbids it; nothing was changed.
+    Refused,
+    /// It was tried and did not succeed.
+    Failed,
+}
+
+impl OperationOutcome {
+    /// The word shown to people.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            OperationOutcome::Done => "done",
+            OperationOutcome::Refused => "refused",
+            OperationOutcome::Failed => "failed",
+        }
+    }
+}
+
+/// What is about to be logged: everything but when and how it ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Act {
+    /// Who does it: an operator's login, or the name of a machine.
+    pub who: String,
+    /// What is done, for example `identify` or `configure: certificate`.
+    pub what: String,
+    /// Where: the key of a machine, region, multi-site or cluster.
+    pub place: String,
+    /// Joins the steps of one act.
+    pub run: String,
+}
+
+/// One entry of the operations log.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Operation {
+    /// Its number, rising by one.
+    pub id: u64,
+    /// When it ended, in milliseconds since the Unix epoch.
+    pub when_ms: u64,
+    /// Who did it.
+    pub who: String,
+    /// What was done.
+    pub what: String,
+    /// Where: the key of a machine, region, multi-site or cluster.
+    #[serde(rename = "where")]
+    pub place: String,
+    /// Joins the steps of one act.
+    pub run: String,
+    /// How it ended.
+    pub outcome: OperationOutcome,
+    /// How long it took.
+    pub duration_ms: u64,
+    /// What was found or done, in words.
+    pub detail: String,
+    /// The next thing to do; empty when there is nothing.
+    pub next: String,
+}
+
+/// One step of a deployment, as its caller is told.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct StepReport {
+    /// The step, for example `certificate`.
+    pub step: String,
+    /// How it ended.
+    pub outcome: OperationOutcome,
+    /// How long it took.
+    pub duration_ms: u64,
+    /// What was found or done, in words.
+    pub detail: String,
+    /// The next thing to do; empty when there is nothing.
+    pub next: String,
+}
