@@ -148,7 +148,9 @@ impl Refusal {
                 "delete the machine's own subscribers (export them first), then configure it again".to_owned()
             }
             Refusal::IdentityInUse { by, .. } => {
-                format!("delete '{by}' from the topology, or check that the address is the intended machine's")
+                format!(
+                    "delete '{by}' from the topology, or check that the address is the intended machine's"
+                )
             }
             Refusal::OtherMachine { .. } => {
                 "check the address; if the machine was replaced, delete it here and add it anew".to_owned()
@@ -156,7 +158,9 @@ impl Refusal {
             Refusal::ClockOff { .. } => {
                 "set the clocks (NTP) of manager and machine, then identify it again".to_owned()
             }
-            Refusal::ClusterFull => "delete a node that is no longer used, or start a second cluster".to_owned(),
+            Refusal::ClusterFull => {
+                "delete a node that is no longer used, or start a second cluster".to_owned()
+            }
             Refusal::AddressInUse { by, .. } => format!("edit or delete '{by}', or give another address"),
             Refusal::CallsUp { .. } => {
                 "wait until the calls have ended, or configure with force, which ends them".to_owned()
@@ -170,7 +174,8 @@ impl Refusal {
                 "release it from its console (TOTAL start), then claim it with the new code".to_owned()
             }
             Refusal::RoleTaken { .. } => {
-                "reset the machine from its console (TOTAL start), then claim and identify it again".to_owned()
+                "reset the machine from its console (TOTAL start), then claim and identify it again"
+                    .to_owned()
             }
             Refusal::HasNodes { .. } => "delete its nodes first".to_owned(),
         }
@@ -250,7 +255,8 @@ pub fn check_identity<'a>(
         return Err(Refusal::OtherMachine { found: found.dongle_id.clone(), expected: expected.clone() });
     }
     let mut others = machines.filter(|(other, _)| *other != key);
-    let holder = others.find(|(_, other)| other.progress.identity().is_some_and(|i| i.dongle_id == found.dongle_id));
+    let holder =
+        others.find(|(_, other)| other.progress.identity().is_some_and(|i| i.dongle_id == found.dongle_id));
     if let Some((by, _)) = holder {
         return Err(Refusal::IdentityInUse { dongle_id: found.dongle_id.clone(), by: by.to_owned() });
     }
@@ -315,7 +321,11 @@ pub fn check_role<'a>(
         return Err(Refusal::RoleTaken { role: facts.role.clone() });
     }
     let joins_first_time = facts.role != "node";
-    if !machine.is_cluster_server() && joins_first_time && !facts.general_purpose_only && facts.subscribers > 0 {
+    if !machine.is_cluster_server()
+        && joins_first_time
+        && !facts.general_purpose_only
+        && facts.subscribers > 0
+    {
         return Err(Refusal::SubscribersPresent { count: facts.subscribers });
     }
     if facts.calls > 0 && !force {
@@ -392,9 +402,13 @@ impl Step {
     #[must_use]
     pub fn next_when_failed(self) -> &'static str {
         match self {
-            Step::Check | Step::Number | Step::Authority => "see the reason, then configure the machine again",
+            Step::Check | Step::Number | Step::Authority => {
+                "see the reason, then configure the machine again"
+            }
             Step::NodeRecord => "check that the cluster server is up and reachable, then configure again",
-            Step::Certificate | Step::Role => "check that the machine is up and reachable, then configure again",
+            Step::Certificate | Step::Role => {
+                "check that the machine is up and reachable, then configure again"
+            }
             Step::Announcement => {
                 "check that the machine is running and can reach the manager's address, then configure again"
             }

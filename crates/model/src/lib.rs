@@ -9,6 +9,7 @@
 //! [`Record`]. What a process knows is the [`Tables`](tables::Tables) built of them.
 
 pub mod cause;
+pub mod deploy;
 pub mod hardware;
 pub mod ids;
 pub mod object;
@@ -16,6 +17,7 @@ pub mod record;
 pub mod release;
 pub mod routing;
 pub mod tables;
+pub mod topology;
 
 pub use cause::Cause;
 pub use hardware::HardwareType;

@@ -344,7 +344,12 @@ fn check_name(kind: Kind, key: &str, name: &str) -> Result<(), ObjectError> {
         return Err(invalid(kind, key, "name", "a name is compulsory"));
     }
     if count > NAME_CHARACTERS_MAX || name.chars().any(char::is_control) {
-        return Err(invalid(kind, key, "name", format!("at most {NAME_CHARACTERS_MAX} printable characters")));
+        return Err(invalid(
+            kind,
+            key,
+            "name",
+            format!("at most {NAME_CHARACTERS_MAX} printable characters"),
+        ));
     }
     Ok(())
 }
@@ -447,7 +452,8 @@ mod tests {
         assert_eq!(read("CS.example:8443"), Ok("cs.example:8443".to_owned()));
         assert_eq!(read("[2001:db8::7]:7501"), Ok("[2001:db8::7]:7501".to_owned()));
         assert_eq!(read("[2001:db8::7]"), Ok("[2001:db8::7]:7501".to_owned()));
-        for wrong in ["", " ", ":7501", "host:", "host:0", "host:70000", "a b", "https://host", "2001:db8::7"] {
+        for wrong in ["", " ", ":7501", "host:", "host:0", "host:70000", "a b", "https://host", "2001:db8::7"]
+        {
             assert_eq!(read(wrong), Err(NotAnAddress(wrong.to_owned())), "{wrong}");
         }
     }
