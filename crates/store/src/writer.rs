@@ -1,0 +1,275 @@
+//! The one thread that writes a file: all waiting jobs in one transaction, an acknowledgement after the commit.
+//!
+//! A commit costs one fsync however many jobs it carries, so the thread takes what waits, up to
+//! [`GROUP_JOBS_MAX`], and does not wait for more. Each job runs in a savepoint: a conflict undoes that job
+//! alone. When the commit itself fails, every job of the group is told so, and none is acknowledged.
+
+use crate::error::Fault;
+use crate::file::{Durability, Opened};
+use crate::{Result, StoreError};
+use rusqlite::Connection;
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, SyncSender, TrySendError, channel, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+/// Jobs in one transaction.
+pub const GROUP_JOBS_MAX: usize = 256;
+/// Jobs that may wait. When full, `*_then` answers [`StoreError::Busy`] at once; the waiting forms wait.
+pub const QUEUE_JOBS_MAX: usize = 4096;
+/// Kill-safe data reach the disk at least this often (promise: within 1 s).
+const SYNC_EVERY: Duration = Duration::from_millis(500);
+
+/// A job as the thread sees it.
+trait Job: Send {
+    /// Does the work inside the job's savepoint.
+    fn run(&mut self, db: &Connection, file: &Path) -> Result<()>;
+    /// Tells the caller, once the fate of the whole transaction is known.
+    fn finish(self: Box<Self>, fate: Result<()>);
+}
+
+struct Work<T, R, D> {
+    run: Option<R>,
+    made: Option<Result<T>>,
+    done: D,
+}
+
+impl<T, R, D> Job for Work<T, R, D>
+where
+    T: Send,
+    R: FnOnce(&Connection) -> std::result::Result<T, Fault> + Send,
+    D: FnOnce(Result<T>) + Send,
+{
+    fn run(&mut self, db: &Connection, file: &Path) -> Result<()> {
+        let Some(run) = self.run.take() else { return Err(StoreError::Closed) };
+        match run(db).map_err(|fault| fault.at(file)) {
+            Ok(value) => {
+                self.made = Some(Ok(value));
+                Ok(())
+            }
+            Err(error) => {
+                self.made = Some(Err(error.clone()));
+                Err(error)
+            }
+        }
+    }
+
+    fn finish(self: Box<Self>, fate: Result<()>) {
+        (self.done)(match (fate, self.made) {
+            (Ok(()), Some(made)) => made,
+            // A refusal of the job's own stays what it is; only successes are lost with the group.
+            (Err(_), Some(Err(own))) => Err(own),
+            (Err(error), _) => Err(error),
+            (Ok(()), None) => Err(StoreError::Closed),
+        });
+    }
+}
+
+/// A handle to the writing thread. The last one dropped waits until the queue is written.
+pub(crate) struct Writer {
+    queue: Option<SyncSender<Box<dyn Job>>>,
+    thread: Mutex<Option<JoinHandle<()>>>,
+    syncer: Option<Syncer>,
+    path: PathBuf,
+    // Held, not read: the lock ends with the writer.
+    _lock: File,
+}
+
+impl Writer {
+    pub(crate) fn start(opened: Opened, durability: Durability) -> Result<Writer> {
+        let Opened { path, db, lock } = opened;
+        let syncer = match durability {
+            Durability::PowerSafe => None,
+            Durability::KillSafe => Some(Syncer::start(&path)?),
+        };
+        let dirty = syncer.as_ref().map(|syncer| Arc::clone(&syncer.dirty)).unwrap_or_default();
+        let (queue, jobs) = sync_channel(QUEUE_JOBS_MAX);
+        let mut thread = Serving { db, path: path.clone(), dirty, stopped: None };
+        let thread = spawn("store-writer", &path, move || thread.serve(&jobs))?;
+        Ok(Writer { queue: Some(queue), thread: Mutex::new(Some(thread)), syncer, path, _lock: lock })
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Queues `run`; `done` is called on the writer's thread after the commit, or here when it cannot be queued.
+    pub(crate) fn submit<T: Send + 'static>(
+        &self,
+        run: impl FnOnce(&Connection) -> std::result::Result<T, Fault> + Send + 'static,
+        done: impl FnOnce(Result<T>) + Send + 'static,
+    ) {
+        let job: Box<dyn Job> = Box::new(Work { run: Some(run), made: None, done });
+        let Some(queue) = &self.queue else { return job.finish(Err(StoreError::Closed)) };
+        match queue.try_send(job) {
+            Ok(()) => {}
+            Err(TrySendError::Full(job)) => job.finish(Err(StoreError::Busy { waiting: QUEUE_JOBS_MAX })),
+            Err(TrySendError::Disconnected(job)) => job.finish(Err(StoreError::Closed)),
+        }
+    }
+
+    /// Queues `run`, waiting for room, and waits for the commit.
+    pub(crate) fn wait<T: Send + 'static>(
+        &self,
+        run: impl FnOnce(&Connection) -> std::result::Result<T, Fault> + Send + 'static,
+    ) -> Result<T> {
+        let (sender, answer): (Sender<Result<T>>, _) = channel();
+        let done = move |result| drop(sender.send(result));
+        let job: Box<dyn Job> = Box::new(Work { run: Some(run), made: None, done });
+        let queue = self.queue.as_ref().ok_or(StoreError::Closed)?;
+        queue.send(job).map_err(|_| StoreError::Closed)?;
+        answer.recv().unwrap_or(Err(StoreError::Closed))
+    }
+}
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        drop(self.queue.take());
+        let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(thread) = thread {
+            // The last handle may die inside a callback, on the very thread that would be waited for.
+            if thread.thread().id() != std::thread::current().id() && thread.join().is_err() {
+                tracing::error!(file = %self.path.display(), "the store's writer had panicked");
+            }
+        }
+        drop(self.syncer.take());
+    }
+}
+
+fn spawn(name: &str, path: &Path, run: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>> {
+    std::thread::Builder::new()
+        .name(name.to_owned())
+        .spawn(run)
+        .map_err(|error| StoreError::Open { file: path.to_owned(), source: Arc::new(error) })
+}
+
+/// What the writing thread owns.
+struct Serving {
+    db: Connection,
+    path: PathBuf,
+    /// Set after each commit, for the [`Syncer`].
+    dirty: Arc<AtomicBool>,
+    /// Why nothing is written any more.
+    stopped: Option<StoreError>,
+}
+
+impl Serving {
+    fn serve(&mut self, jobs: &Receiver<Box<dyn Job>>) {
+        while let Ok(first) = jobs.recv() {
+            if let Some(cause) = &self.stopped {
+                first.finish(Err(cause.clone()));
+                continue;
+            }
+            let mut group = Vec::new();
+            let fate = self.commit_group(first, jobs, &mut group);
+            if let Err(error) = &fate {
+                tracing::error!(file = %self.path.display(), %error, jobs = group.len(), "a commit failed");
+                self.stopped = error.stops_writing().then(|| error.clone());
+            }
+            self.dirty.store(true, Ordering::Release);
+            for job in group {
+                job.finish(fate.clone());
+            }
+        }
+    }
+
+    /// Runs `first` and what waits behind it in one transaction; `group` holds them all afterwards.
+    fn commit_group(
+        &self,
+        first: Box<dyn Job>,
+        jobs: &Receiver<Box<dyn Job>>,
+        group: &mut Vec<Box<dyn Job>>,
+    ) -> Result<()> {
+        let mut next = Some(first);
+        let begun = self.execute("BEGIN IMMEDIATE");
+        while let Some(mut job) = next.take() {
+            let ran = begun.clone().and_then(|()| self.run_job(job.as_mut()));
+            group.push(job);
+            if let Err(error) = ran {
+                self.roll_back();
+                return Err(error);
+            }
+            if group.len() < GROUP_JOBS_MAX {
+                next = jobs.try_recv().ok();
+            }
+        }
+        self.execute("COMMIT").inspect_err(|_| self.roll_back())
+    }
+
+    /// Runs one job in its savepoint. An error here is one of the transaction, not of the job.
+    fn run_job(&self, job: &mut dyn Job) -> Result<()> {
+        self.execute("SAVEPOINT job")?;
+        match job.run(&self.db, &self.path) {
+            Ok(()) => self.execute("RELEASE job"),
+            // On a full disk or a failed write the database may have undone the whole transaction.
+            Err(error) if error.stops_writing() || self.db.is_autocommit() => Err(error),
+            Err(_) => {
+                self.execute("ROLLBACK TO job")?;
+                self.execute("RELEASE job")
+            }
+        }
+    }
+
+    fn roll_back(&self) {
+        if !self.db.is_autocommit()
+            && let Err(error) = self.execute("ROLLBACK")
+        {
+            tracing::error!(file = %self.path.display(), %error, "a failed transaction could not be undone");
+        }
+    }
+
+    fn execute(&self, sql: &str) -> Result<()> {
+        let fault = |error| StoreError::of(&self.path, error);
+        self.db.prepare_cached(sql).and_then(|mut statement| statement.execute([])).map(drop).map_err(fault)
+    }
+}
+
+/// Carries kill-safe data to the disk from a thread of its own, so that no commit waits for it.
+struct Syncer {
+    dirty: Arc<AtomicBool>,
+    stop: Option<Sender<()>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Syncer {
+    fn start(path: &Path) -> Result<Syncer> {
+        let fault = |error| StoreError::of(path, error);
+        let db = Connection::open(path).map_err(fault)?;
+        db.pragma_update(None, "synchronous", "NORMAL").map_err(fault)?;
+        let dirty = Arc::new(AtomicBool::new(false));
+        let (stop, stopping) = channel();
+        let (flag, file) = (Arc::clone(&dirty), path.to_owned());
+        let thread = spawn("store-sync", path, move || {
+            while let Err(RecvTimeoutError::Timeout) = stopping.recv_timeout(SYNC_EVERY) {
+                if flag.swap(false, Ordering::AcqRel) {
+                    checkpoint(&db, &file);
+                }
+            }
+            checkpoint(&db, &file);
+        })?;
+        Ok(Syncer { dirty, stop: Some(stop), thread: Some(thread) })
+    }
+}
+
+/// A passive checkpoint syncs the log, copies it, syncs the database, and holds up no writer.
+fn checkpoint(db: &Connection, file: &Path) {
+    let ran = db.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |row| row.get::<_, i64>(0));
+    if let Err(error) = ran {
+        tracing::error!(file = %file.display(), %error, "kill-safe data could not be synced to the disk");
+    }
+}
+
+impl Drop for Syncer {
+    fn drop(&mut self) {
+        drop(self.stop.take());
+        if let Some(thread) = self.thread.take()
+            && thread.thread().id() != std::thread::current().id()
+            && thread.join().is_err()
+        {
+            tracing::error!("the store's syncer had panicked");
+        }
+    }
+}
