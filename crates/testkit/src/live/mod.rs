@@ -7,6 +7,7 @@
 pub mod baresip;
 pub mod capture;
 pub mod process;
+pub mod scenario;
 pub mod sipp;
 pub mod star;
 pub mod wav;

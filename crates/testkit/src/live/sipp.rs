@@ -1,6 +1,7 @@
 //! SIPp with a scenario of ours: a phone that says exactly what the scenario says.
 
 use super::process::Process;
+use super::scenario::Scenario;
 use super::star::Star;
 use anyhow::{Context, bail};
 use std::path::{Path, PathBuf};
@@ -16,10 +17,8 @@ pub struct Sipp {
 /// What to run.
 #[derive(Debug, Clone)]
 pub struct Run<'a> {
-    /// File of the scenario, under `crates/testkit/scenarios/`.
-    pub scenario: &'a str,
-    /// Replacements for `[key]` words of the scenario.
-    pub keys: Vec<(&'a str, String)>,
+    /// What the phone says and expects.
+    pub scenario: &'a Scenario,
     /// `udp` or `tcp`.
     pub transport: &'a str,
     /// Address to bind.
@@ -36,13 +35,11 @@ impl Sipp {
     /// Starts a run in `folder`, on a host of a star or on the machine itself.
     ///
     /// # Errors
-    /// When SIPp or the scenario is not there.
+    /// When SIPp is not there.
     pub fn start(star: Option<(&Star, &str)>, run: &Run<'_>, folder: &Path) -> anyhow::Result<Sipp> {
         std::fs::create_dir_all(folder)?;
-        let scenario = Path::new(env!("CARGO_MANIFEST_DIR")).join("scenarios").join(run.scenario);
-        if !scenario.exists() {
-            bail!("there is no scenario {}", scenario.display());
-        }
+        let scenario = folder.join("scenario.xml");
+        std::fs::write(&scenario, run.scenario.xml())?;
         let mut command = match star {
             Some((star, host)) => star.command(host, "sipp"),
             None => Command::new("sipp"),
@@ -57,11 +54,8 @@ impl Sipp {
             .args(["-m", &run.calls.to_string(), "-timeout", &limit, "-timeout_error"])
             .args(["-trace_msg", "-trace_err", "-message_file", "messages.log", "-error_file", "errors.log"])
             .current_dir(folder);
-        for (key, value) in &run.keys {
-            command.args(["-key", key, value]);
-        }
         command.arg(&run.remote);
-        let process = Process::start(run.scenario, &mut command, &folder.join("out.log"))?;
+        let process = Process::start("sipp", &mut command, &folder.join("out.log"))?;
         Ok(Sipp { process, folder: folder.to_owned() })
     }
 

@@ -1,0 +1,238 @@
+//! SIPp scenarios told as a call: who says what, in order.
+//!
+//! A scenario is written as XML for SIPp from a handful of verbs. The caller's credentials are filled in by SIPp
+//! itself (its own digest), so that nothing of ours answers our own challenge.
+
+use std::fmt::Write as _;
+
+/// One phone's part in a call.
+#[derive(Debug, Clone)]
+pub struct Scenario {
+    own: String,
+    peer: String,
+    domain: String,
+    password: String,
+    cseq: u32,
+    steps: String,
+}
+
+/// The body of an INVITE or of its answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Body {
+    /// None: a late offer, or an answer that needs no description.
+    None,
+    /// G.711 A-law and telephone-event, both ways.
+    Audio,
+    /// The same, on hold.
+    Held,
+    /// The same with 1,500 bytes of attributes that say nothing: no longer fits one Ethernet frame.
+    Long,
+}
+
+impl Body {
+    fn text(self) -> String {
+        let (direction, padding) = match self {
+            Body::None => return "Content-Length: 0\n\n".to_owned(),
+            Body::Audio => ("sendrecv", 0),
+            Body::Held => ("sendonly", 0),
+            Body::Long => ("sendrecv", 30),
+        };
+        let filler = "a=x-filler:0123456789012345678901234567890123456789\n".repeat(padding);
+        format!(
+            "Content-Type: application/sdp\nContent-Length: [len]\n\nv=0\no=- 1 1 IN IP4 [media_ip]\ns=-\n\
+             c=IN IP4 [media_ip]\nt=0 0\nm=audio [auto_media_port] RTP/AVP 8 101\na=rtpmap:8 PCMA/8000\n\
+             a=rtpmap:101 telephone-event/8000\na=fmtp:101 0-16\na=ptime:20\n{filler}a={direction}\n"
+        )
+    }
+}
+
+impl Scenario {
+    /// The part of the phone `own` of `domain` towards `peer`.
+    #[must_use]
+    pub fn new(own: &str, password: &str, peer: &str, domain: &str) -> Scenario {
+        let own = own.to_owned();
+        let (peer, domain, password) = (peer.to_owned(), domain.to_owned(), password.to_owned());
+        Scenario { own, peer, domain, password, cseq: 1, steps: String::new() }
+    }
+
+    fn send(mut self, repeat: bool, message: &str) -> Scenario {
+        let retransmit = if repeat { " retrans=\"500\"" } else { "" };
+        let _ = write!(
+            self.steps,
+            "<send{retransmit}><![CDATA[\n{}\n]]></send>\n",
+            message.trim_end_matches('\n')
+        );
+        // SIPp wants the blank line behind the headers, and takes what stands behind it as the body.
+        if !message.contains("\n\nv=0") {
+            self.steps = self.steps.replace("Content-Length: 0\n]]>", "Content-Length: 0\n\n]]>");
+        }
+        self
+    }
+
+    fn request(&self, method: &str, uri: &str, extra: &str, body: Body) -> String {
+        let Scenario { own, peer, domain, cseq, .. } = self;
+        format!(
+            "{method} {uri} SIP/2.0\nVia: SIP/2.0/[transport] [local_ip]:[local_port];rport;branch=[branch]\n\
+             Max-Forwards: 70\nFrom: <sip:{own}@{domain}>;tag=[pid]c[call_number]\n\
+             To: <sip:{peer}@{domain}>[peer_tag_param]\nCall-ID: [call_id]\nCSeq: {cseq} {method}\n\
+             Contact: <sip:{own}@[local_ip]:[local_port];transport=[transport]>\n{extra}{}",
+            body.text()
+        )
+    }
+
+    fn authentication(&self) -> String {
+        format!("[authentication username={} password={}]\n", self.own, self.password)
+    }
+
+    /// Registers itself, digest and all.
+    #[must_use]
+    pub fn register(mut self) -> Scenario {
+        self.peer.clone_from(&self.own);
+        let uri = format!("sip:{}", self.domain);
+        let first = self.request("REGISTER", &uri, "Expires: 3600\n", Body::None);
+        self = self.send(true, &first).challenge(401);
+        self.cseq += 1;
+        let extra = format!("{}Expires: 3600\n", self.authentication());
+        let second = self.request("REGISTER", &uri, &extra, Body::None).replace("[peer_tag_param]", "");
+        self.send(true, &second).receive(200)
+    }
+
+    fn challenge(mut self, status: u16) -> Scenario {
+        let _ = writeln!(self.steps, "<recv response=\"100\" optional=\"true\"/>");
+        let _ = writeln!(self.steps, "<recv response=\"{status}\" auth=\"true\"/>");
+        self
+    }
+
+    /// Dials the peer and proves who it is.
+    #[must_use]
+    pub fn dial(mut self, body: Body) -> Scenario {
+        let uri = format!("sip:{}@{}", self.peer, self.domain);
+        let first = self.request("INVITE", &uri, "", body);
+        self = self.send(true, &first).challenge(407).ack_failure();
+        self.cseq += 1;
+        let second =
+            self.request("INVITE", &uri, &self.authentication(), body).replace("[peer_tag_param]", "");
+        self = self.send(true, &second);
+        let _ = writeln!(self.steps, "<recv response=\"100\" optional=\"true\"/>");
+        self
+    }
+
+    /// A request outside or inside the dialog, with headers of its own.
+    #[must_use]
+    pub fn ask(mut self, method: &str, extra: &str, body: Body) -> Scenario {
+        self.cseq += 1;
+        let message = self.request(method, "[next_url]", extra, body);
+        self.send(true, &message)
+    }
+
+    /// Expects a response.
+    #[must_use]
+    pub fn receive(mut self, status: u16) -> Scenario {
+        let _ = writeln!(self.steps, "<recv response=\"{status}\" rrs=\"true\"/>");
+        self
+    }
+
+    /// Takes a response that may come or not.
+    #[must_use]
+    pub fn maybe(mut self, status: u16) -> Scenario {
+        let _ = writeln!(self.steps, "<recv response=\"{status}\" rrs=\"true\" optional=\"true\"/>");
+        self
+    }
+
+    /// Expects a response whose header text contains `words` (a regular expression).
+    #[must_use]
+    pub fn receive_saying(mut self, status: u16, header: &str, words: &str) -> Scenario {
+        let _ = writeln!(
+            self.steps,
+            "<recv response=\"{status}\"><action><ereg regexp=\"{words}\" search_in=\"hdr\" header=\"{header}:\" \
+             check_it=\"true\" assign_to=\"1\"/></action></recv>\n<Reference variables=\"1\"/>"
+        );
+        self
+    }
+
+    /// Acknowledges a refusal of the INVITE (same branch as the INVITE: the Via that came back).
+    #[must_use]
+    pub fn ack_failure(self) -> Scenario {
+        let Scenario { own, peer, domain, cseq, .. } = &self;
+        let message = format!(
+            "ACK sip:{peer}@{domain} SIP/2.0\n[last_Via:]\nMax-Forwards: 70\n\
+             From: <sip:{own}@{domain}>;tag=[pid]c[call_number]\n[last_To:]\nCall-ID: [call_id]\n\
+             CSeq: {cseq} ACK\nContent-Length: 0\n\n"
+        );
+        self.send(false, &message)
+    }
+
+    /// Acknowledges the answer, with a description if the offer came late.
+    #[must_use]
+    pub fn ack(self, body: Body) -> Scenario {
+        let message = self.request("ACK", "[next_url]", "", body);
+        self.send(false, &message)
+    }
+
+    /// Gives up before the answer.
+    #[must_use]
+    pub fn cancel(self) -> Scenario {
+        let Scenario { own, peer, domain, cseq, .. } = &self;
+        let message = format!(
+            "CANCEL sip:{peer}@{domain} SIP/2.0\n[last_Via:]\nMax-Forwards: 70\n\
+             From: <sip:{own}@{domain}>;tag=[pid]c[call_number]\nTo: <sip:{peer}@{domain}>\nCall-ID: [call_id]\n\
+             CSeq: {cseq} CANCEL\nContent-Length: 0\n\n"
+        );
+        self.send(true, &message).receive(200)
+    }
+
+    /// Hangs up and has it confirmed.
+    #[must_use]
+    pub fn hang_up(self) -> Scenario {
+        self.ask("BYE", "", Body::None).receive(200)
+    }
+
+    /// Waits.
+    #[must_use]
+    pub fn pause(mut self, milliseconds: u32) -> Scenario {
+        let _ = writeln!(self.steps, "<pause milliseconds=\"{milliseconds}\"/>");
+        self
+    }
+
+    /// Expects a request.
+    #[must_use]
+    pub fn expect(mut self, method: &str) -> Scenario {
+        let _ = writeln!(self.steps, "<recv request=\"{method}\" rrs=\"true\"/>");
+        self
+    }
+
+    /// Answers the last request.
+    #[must_use]
+    pub fn reply(self, status: u16, reason: &str, body: Body) -> Scenario {
+        let tag = if status == 100 { "" } else { ";tag=[pid]s[call_number]" };
+        self.reply_with_tag(status, reason, tag, body)
+    }
+
+    /// Answers a request inside the dialog, whose To has our tag already.
+    #[must_use]
+    pub fn reply_in_dialog(self, status: u16, reason: &str, body: Body) -> Scenario {
+        self.reply_with_tag(status, reason, "", body)
+    }
+
+    fn reply_with_tag(self, status: u16, reason: &str, tag: &str, body: Body) -> Scenario {
+        let own = &self.own;
+        let message = format!(
+            "SIP/2.0 {status} {reason}\n[last_Via:]\n[last_Record-Route:]\n[last_From:]\n[last_To:]{tag}\n\
+             [last_Call-ID:]\n[last_CSeq:]\n\
+             Contact: <sip:{own}@[local_ip]:[local_port];transport=[transport]>\n{}",
+            body.text()
+        );
+        let final_to_invite = (200..700).contains(&status) && !tag.is_empty();
+        self.send(final_to_invite, &message)
+    }
+
+    /// The scenario as SIPp reads it.
+    #[must_use]
+    pub fn xml(&self) -> String {
+        format!(
+            "<?xml version=\"1.0\" encoding=\"ISO-8859-1\"?>\n<!DOCTYPE scenario SYSTEM \"sipp.dtd\">\n\
+             <scenario name=\"{} and {}\">\n{}</scenario>\n",
+            self.own, self.peer, self.steps
+        )
+    }
+}
