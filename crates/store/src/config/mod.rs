@@ -337,3 +337,36 @@ fn prune(db: &Connection, meta: &mut Meta) -> rusqlite::Result<()> {
     db.prepare_cached("DELETE FROM changes WHERE revision <= ?1")?.execute([meta.compacted.cast_signed()])?;
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The limit of pages plays the full disk: the database reports both by the same code.
+    #[test]
+    fn a_full_store_refuses_and_goes_on_when_there_is_room() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("config.db");
+        let store = ConfigStore::open(&path).unwrap();
+        let pages_max = |store: &ConfigStore, pages: u32| {
+            let set = move |db: &Connection| Ok(db.pragma_update(None, "max_page_count", pages)?);
+            store.inner.writer.wait(set).unwrap();
+        };
+        let class = |key: &str| Commit::new().put(Kind::FeatureClass, key, vec![b'x'; 4000]);
+        pages_max(&store, 40);
+        let mut acknowledged = 0;
+        let refusal = loop {
+            match store.commit(class(&acknowledged.to_string())) {
+                Ok(_) => acknowledged += 1,
+                Err(error) => break error,
+            }
+        };
+        assert!(matches!(refusal, StoreError::DiskFull { .. }), "{refusal}");
+        assert_eq!(store.list(Kind::FeatureClass).unwrap().len(), acknowledged);
+        pages_max(&store, 400);
+        store.commit(class("after")).unwrap();
+        drop(store);
+        let store = ConfigStore::open(&path).unwrap();
+        assert_eq!(store.list(Kind::FeatureClass).unwrap().len(), acknowledged + 1);
+    }
+}

@@ -1,0 +1,74 @@
+//! What runs: bindings, the log with its upload mark, frozen machines.
+
+use store::{BindingRow, LogEntry, RuntimeStore, RuntimeWrite};
+use tempfile::TempDir;
+
+fn fresh() -> (TempDir, RuntimeStore) {
+    let dir = tempfile::tempdir().unwrap();
+    let store = RuntimeStore::open(&dir.path().join("runtime.db")).unwrap();
+    (dir, store)
+}
+
+fn binding(extension: &str, key: &str, expires_ms: u64) -> BindingRow {
+    BindingRow { extension: extension.into(), key: key.into(), expires_ms, value: b"{}".to_vec() }
+}
+
+fn entry(id: &str, session: &str) -> LogEntry {
+    LogEntry {
+        id: id.into(),
+        stream: "call".into(),
+        session: session.into(),
+        at_ms: 5,
+        value: b"{}".to_vec(),
+    }
+}
+
+#[test]
+fn bindings_are_found_again_after_a_restart() {
+    let (dir, store) = fresh();
+    let put = |row| RuntimeWrite::PutBinding(row);
+    store
+        .write(vec![
+            put(binding("2101", "a", 10)),
+            put(binding("2101", "b", 20)),
+            put(binding("2102", "c", 30)),
+        ])
+        .unwrap();
+    store.write(vec![put(binding("2101", "a", 40))]).unwrap();
+    store.write(vec![RuntimeWrite::RemoveBinding { extension: "2101".into(), key: "b".into() }]).unwrap();
+    store.write(vec![RuntimeWrite::RemoveBindingsOf("2102".into())]).unwrap();
+    drop(store);
+    let store = RuntimeStore::open(&dir.path().join("runtime.db")).unwrap();
+    assert_eq!(store.bindings().unwrap(), [binding("2101", "a", 40)]);
+}
+
+#[test]
+fn log_entries_wait_until_they_are_uploaded_and_merge_by_name() {
+    let (_dir, store) = fresh();
+    let append = |id, session| RuntimeWrite::Append(entry(id, session));
+    store.write(vec![append("1", "s"), append("2", "s"), append("1", "changed"), append("3", "t")]).unwrap();
+    store.write(vec![RuntimeWrite::AppendGathered(entry("far", "s"))]).unwrap();
+    let waiting = |store: &RuntimeStore| -> Vec<String> {
+        store.log_waiting(10).unwrap().into_iter().map(|row| row.entry.id).collect()
+    };
+    assert_eq!(waiting(&store), ["1", "2", "3"]);
+    store.write(vec![RuntimeWrite::MarkUploaded(vec!["1".into(), "3".into()])]).unwrap();
+    assert_eq!(waiting(&store), ["2"]);
+    let session: Vec<_> = store.log_of_session("s").unwrap().into_iter().map(|row| row.entry.id).collect();
+    assert_eq!(session, ["1", "2", "far"]);
+    let newest = store.log("call", None, 2).unwrap();
+    assert_eq!(newest.iter().map(|row| row.entry.id.as_str()).collect::<Vec<_>>(), ["far", "3"]);
+    let before = newest.last().map(|row| row.seq);
+    assert_eq!(store.log("call", before, 10).unwrap().len(), 2);
+}
+
+#[test]
+fn a_frozen_machine_is_thawed_from_its_last_bytes() {
+    let (_dir, store) = fresh();
+    for value in [b"one".to_vec(), b"two".to_vec()] {
+        store.write(vec![RuntimeWrite::Freeze { name: "edge".into(), value }]).unwrap();
+    }
+    assert_eq!(store.frozen("edge").unwrap(), Some(b"two".to_vec()));
+    store.write(vec![RuntimeWrite::RemoveFrozen("edge".into())]).unwrap();
+    assert_eq!(store.frozen("edge").unwrap(), None);
+}
