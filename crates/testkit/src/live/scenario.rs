@@ -57,15 +57,9 @@ impl Scenario {
 
     fn send(mut self, repeat: bool, message: &str) -> Scenario {
         let retransmit = if repeat { " retrans=\"500\"" } else { "" };
-        let _ = write!(
-            self.steps,
-            "<send{retransmit}><![CDATA[\n{}\n]]></send>\n",
-            message.trim_end_matches('\n')
-        );
-        // SIPp wants the blank line behind the headers, and takes what stands behind it as the body.
-        if !message.contains("\n\nv=0") {
-            self.steps = self.steps.replace("Content-Length: 0\n]]>", "Content-Length: 0\n\n]]>");
-        }
+        // SIPp takes what stands behind the first blank line as the body; without one the line must be there.
+        let end = if message.contains("\n\nv=0") { "\n" } else { "\n\n" };
+        let _ = writeln!(self.steps, "<send{retransmit}><![CDATA[\n{}{end}]]></send>", message.trim_end());
         self
     }
 
@@ -75,7 +69,7 @@ impl Scenario {
             "{method} {uri} SIP/2.0\nVia: SIP/2.0/[transport] [local_ip]:[local_port];rport;branch=[branch]\n\
              Max-Forwards: 70\nFrom: <sip:{own}@{domain}>;tag=[pid]c[call_number]\n\
              To: <sip:{peer}@{domain}>[peer_tag_param]\nCall-ID: [call_id]\nCSeq: {cseq} {method}\n\
-             Contact: <sip:{own}@[local_ip]:[local_port];transport=[transport]>\n{extra}{}",
+             Contact: <sip:{own}@[local_ip]:[local_port];transport=[transport]>\nUser-Agent: sipp\n{extra}{}",
             body.text()
         )
     }
