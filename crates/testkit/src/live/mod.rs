@@ -6,7 +6,9 @@
 
 pub mod baresip;
 pub mod capture;
+pub mod cluster;
 pub mod process;
+pub mod raw;
 pub mod scenario;
 pub mod sipp;
 pub mod star;
