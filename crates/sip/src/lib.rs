@@ -1,1 +1,54 @@
-//! SIP without sockets: parse, print, transactions, dialogs, digest.
+//!
+//! What it is: the grammar and the machines of RFC 3261 (with 3263's names left to the shell, 3581, 6026, 8760)
+//! as values. Bytes and addresses come in, bytes and values go out.
+//!
+//! What it is not: it opens no socket, reads no clock and draws no random number. It decides no policy: who may
+//! register or call is the business of `call`.
+//!
+//! The one thing a reader must know: a [`Message`] is checked when it is made. Its Via, From, To, Call-ID and CSeq
+//! are parsed then, so they are plain getters; everything else is read on demand and may still be found malformed.
+
+mod address;
+pub mod build;
+mod cseq;
+mod edit;
+mod error;
+mod flow;
+mod framer;
+mod head;
+mod host;
+mod message;
+mod method;
+mod name;
+mod params;
+mod scan;
+mod status;
+pub mod token;
+mod uri;
+mod via;
+
+pub use address::{Contacts, NameAddr};
+pub use build::{Request, Response};
+pub use cseq::CSeq;
+pub use edit::Edit;
+pub use error::{Fault, ParseError};
+pub use flow::{Flow, Hop, Transport};
+pub use framer::{Frame, Framer, FramingError};
+pub use host::Host;
+pub use message::{Message, StartLine};
+pub use method::Method;
+pub use name::Name;
+pub use params::Params;
+pub use status::Status;
+pub use token::Tokens;
+pub use uri::{Scheme, Uri};
+pub use via::Via;
+
+/// Bytes of the largest message we take, head and body together. A larger one is refused with 513, or its stream closed.
+pub const MESSAGE_BYTES_MAX: usize = 64 * 1024;
+
+/// Header lines a message may have (a folded header is one line).
+pub const HEADER_LINES_MAX: usize = 128;
+
+/// Where a request starts its life (RFC 3261 §8.1.1.6).
+pub const MAX_FORWARDS: u8 = 70;

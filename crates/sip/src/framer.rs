@@ -1,0 +1,173 @@
+//! Messages out of a byte stream (RFC 3261 §18.3, §7.5; keep-alive of RFC 5626 §3.5.1).
+//!
+//! One framer a connection. After an error the stream has no known place any more: close it.
+
+use crate::head::{self, Head};
+use crate::{Fault, MESSAGE_BYTES_MAX, Message, ParseError};
+
+/// What a stream brings.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Frame {
+    /// A message.
+    Message(Message),
+    /// A message that is framed well and otherwise bad: answer it, go on reading.
+    Malformed(ParseError),
+    /// Two CRLF between messages: answer with one CRLF.
+    Ping,
+    /// One CRLF between messages: the answer to our ping.
+    Pong,
+}
+
+/// Why a stream cannot be read on. What was framed before it is in the output.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("stream lost its framing: {0}")]
+pub struct FramingError(
+    /// The message that broke it; it may deserve an answer before the connection is closed.
+    #[source]
+    pub ParseError,
+);
+
+#[derive(Debug, Clone)]
+enum State {
+    /// Between messages, or inside a head whose first `seen` bytes hold no end.
+    Head { seen: usize },
+    /// The head is known, the body is still coming.
+    Body { head: Box<Head>, length: usize },
+    /// An error was given; nothing is read any more.
+    Lost,
+}
+
+/// How far one step came.
+enum Step {
+    /// It took this many bytes; there may be more to do.
+    Took(usize),
+    /// More must be read first.
+    Starved,
+}
+
+/// Finds messages in a stream.
+#[derive(Debug, Clone)]
+pub struct Framer {
+    buffer: Vec<u8>,
+    state: State,
+    /// The last thing was half a ping.
+    after_crlf: bool,
+}
+
+impl Default for Framer {
+    fn default() -> Framer {
+        Framer::new()
+    }
+}
+
+impl Framer {
+    /// At the start of a stream.
+    #[must_use]
+    pub fn new() -> Framer {
+        Framer { buffer: Vec::new(), state: State::Head { seen: 0 }, after_crlf: false }
+    }
+
+    /// True between two messages: a connection may be closed here without tearing one.
+    #[must_use]
+    pub fn is_between_messages(&self) -> bool {
+        self.buffer.is_empty() && matches!(self.state, State::Head { .. })
+    }
+
+    /// Takes what was read and gives what is complete. The buffer never holds more than one message of the largest
+    /// size and what was pushed last.
+    pub fn push(&mut self, bytes: &[u8], out: &mut Vec<Frame>) -> Result<(), FramingError> {
+        if matches!(self.state, State::Lost) {
+            return Err(FramingError(Fault::TooLarge.into()));
+        }
+        self.buffer.extend_from_slice(bytes);
+        let mut used = 0;
+        let outcome = loop {
+            match self.step(used, out) {
+                Ok(Step::Took(bytes)) => used += bytes,
+                Ok(Step::Starved) => break Ok(()),
+                Err(error) => {
+                    self.state = State::Lost;
+                    break Err(FramingError(error));
+                }
+            }
+        };
+        self.buffer.drain(..used.min(self.buffer.len()));
+        outcome
+    }
+
+    fn step(&mut self, used: usize, out: &mut Vec<Frame>) -> Result<Step, ParseError> {
+        match std::mem::replace(&mut self.state, State::Head { seen: 0 }) {
+            State::Head { seen } => self.in_head(used, seen, out),
+            State::Body { head, length } => Ok(self.in_body(used, head, length, out)),
+            State::Lost => {
+                self.state = State::Lost;
+                Ok(Step::Starved)
+            }
+        }
+    }
+
+    fn in_head(&mut self, used: usize, seen: usize, out: &mut Vec<Frame>) -> Result<Step, ParseError> {
+        let rest = self.buffer.get(used..).unwrap_or_default();
+        match rest {
+            [b'\r', b'\n', b'\r', b'\n', ..] => {
+                out.push(Frame::Ping);
+                self.after_crlf = false;
+                return Ok(Step::Took(4));
+            }
+            [b'\r', b'\n', ..] => {
+                // A ping torn into two segments is still a ping.
+                out.push(if self.after_crlf { Frame::Ping } else { Frame::Pong });
+                self.after_crlf = !self.after_crlf;
+                return Ok(Step::Took(2));
+            }
+            [] | [b'\r'] => return Ok(Step::Starved),
+            _ => self.after_crlf = false,
+        }
+        let from = seen.saturating_sub(3);
+        let end = rest.get(from..).and_then(head::length).map(|length| from + length);
+        match end {
+            Some(end) => {
+                let head = Head::scan(rest.get(..end).unwrap_or_default());
+                self.after_head(head, end)
+            }
+            None if rest.len() > MESSAGE_BYTES_MAX => Err(Fault::TooLarge.into()),
+            None => {
+                self.state = State::Head { seen: rest.len() };
+                Ok(Step::Starved)
+            }
+        }
+    }
+
+    /// Any doubt about the head is a doubt about where the next message begins, so it ends the stream.
+    fn after_head(
+        &mut self,
+        head: Result<Head, (Fault, Option<Head>)>,
+        head_len: usize,
+    ) -> Result<Step, ParseError> {
+        let head = head.map_err(|(fault, head)| ParseError::new(fault, head))?;
+        // A stream message without a length has no end (RFC 3261 §20.14).
+        let length = match head.content_length() {
+            Ok(Some(length)) => length,
+            Ok(None) => return Err(ParseError::new(Fault::ContentLength, Some(head))),
+            Err(fault) => return Err(ParseError::new(fault, Some(head))),
+        };
+        if head_len + length > MESSAGE_BYTES_MAX {
+            return Err(ParseError::new(Fault::TooLarge, Some(head)));
+        }
+        self.state = State::Body { head: Box::new(head), length };
+        Ok(Step::Took(head_len))
+    }
+
+    fn in_body(&mut self, used: usize, head: Box<Head>, length: usize, out: &mut Vec<Frame>) -> Step {
+        let rest = self.buffer.get(used..).unwrap_or_default();
+        let Some(body) = rest.get(..length) else {
+            self.state = State::Body { head, length };
+            return Step::Starved;
+        };
+        out.push(match Message::assemble(*head, body.to_vec()) {
+            Ok(message) => Frame::Message(message),
+            Err(error) => Frame::Malformed(error),
+        });
+        Step::Took(length)
+    }
+}

@@ -1,0 +1,344 @@
+//! URIs: sip, sips, tel, and any other scheme as a value (RFC 3261 §19.1, RFC 3966).
+//!
+//! Parts are kept as written, escapes included, so that printing gives back what was read. [`Uri::user`] decodes.
+
+use crate::params::Params;
+use crate::{Fault, Host};
+use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
+use std::fmt;
+use std::str::FromStr;
+
+/// What stands before the first colon.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Scheme {
+    /// RFC 3261
+    Sip,
+    /// RFC 3261, over TLS at each hop
+    Sips,
+    /// RFC 3966; the number is the URI's user
+    Tel,
+    /// Whatever else; what follows the colon is the URI's user.
+    Other(String),
+}
+
+impl Scheme {
+    /// As written.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        match self {
+            Scheme::Sip => "sip",
+            Scheme::Sips => "sips",
+            Scheme::Tel => "tel",
+            Scheme::Other(text) => text,
+        }
+    }
+
+    fn parse(text: &str) -> Option<Scheme> {
+        let mut bytes = text.bytes();
+        let starts = bytes.next()?.is_ascii_alphabetic();
+        if !starts || !bytes.all(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte)) {
+            return None;
+        }
+        Some(match text.to_ascii_lowercase().as_str() {
+            "sip" => Scheme::Sip,
+            "sips" => Scheme::Sips,
+            "tel" => Scheme::Tel,
+            _ => Scheme::Other(text.to_owned()),
+        })
+    }
+}
+
+/// A URI. For tel and unknown schemes the host is empty and `user_raw` holds the number or the opaque part.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Uri {
+    /// sip, sips, tel, other.
+    pub scheme: Scheme,
+    /// The user part with its escapes; [`Uri::user`] has it decoded.
+    pub user_raw: Option<String>,
+    /// Deprecated by RFC 3261 §19.1.1; carried, never used.
+    pub password: Option<String>,
+    /// The host; empty for tel and unknown schemes.
+    pub host: Host,
+    /// The port, if written.
+    pub port: Option<u16>,
+    /// `;transport=tcp;lr` and the like.
+    pub params: Params,
+    /// What follows `?`, as written.
+    pub headers: Option<String>,
+}
+
+impl Uri {
+    /// `sip:user@host`; the user is escaped as needed.
+    #[must_use]
+    pub fn sip(user: &str, host: impl Into<Host>) -> Uri {
+        let user_raw = (!user.is_empty()).then(|| escape(user));
+        Uri { user_raw, ..Uri::host_only(host.into()) }
+    }
+
+    /// `sip:host`
+    #[must_use]
+    pub fn host_only(host: Host) -> Uri {
+        Uri {
+            scheme: Scheme::Sip,
+            user_raw: None,
+            password: None,
+            host,
+            port: None,
+            params: Params::new(),
+            headers: None,
+        }
+    }
+
+    /// The same with a port.
+    #[must_use]
+    pub fn with_port(mut self, port: u16) -> Uri {
+        self.port = Some(port);
+        self
+    }
+
+    /// The same with a parameter.
+    #[must_use]
+    pub fn with_param(mut self, name: &str, value: Option<&str>) -> Uri {
+        self.params.set(name, value);
+        self
+    }
+
+    /// Reads a whole text as a URI.
+    pub fn parse(text: &str) -> Result<Uri, Fault> {
+        Uri::read(text).ok_or(Fault::Uri)
+    }
+
+    fn read(text: &str) -> Option<Uri> {
+        let (scheme, rest) = text.split_once(':')?;
+        match Scheme::parse(scheme)? {
+            scheme @ (Scheme::Sip | Scheme::Sips) => read_sip(scheme, rest),
+            Scheme::Tel => read_tel(rest),
+            scheme @ Scheme::Other(_) => {
+                let fits =
+                    !rest.is_empty() && rest.bytes().all(|byte| byte > b' ' && !b"<>\"\x7f".contains(&byte));
+                fits.then(|| Uri { scheme, user_raw: Some(rest.to_owned()), ..Uri::host_only(Host::NONE) })
+            }
+        }
+    }
+
+    /// True for sip and sips.
+    #[must_use]
+    pub fn is_sip(&self) -> bool {
+        matches!(self.scheme, Scheme::Sip | Scheme::Sips)
+    }
+
+    /// The user, decoded; empty when there is none. For tel the number.
+    #[must_use]
+    pub fn user(&self) -> Cow<'_, str> {
+        decode(self.user_raw.as_deref().unwrap_or_default())
+    }
+
+    /// Equality of RFC 3261 §19.1.4: escapes are looked through, host and parameters compared without case,
+    /// parameters that only one side has are ignored but for user, ttl, method, maddr and transport.
+    #[must_use]
+    pub fn same_as(&self, other: &Uri) -> bool {
+        self.scheme == other.scheme
+            && self.user() == other.user()
+            && self.password == other.password
+            && self.host.same_as(&other.host)
+            && self.port == other.port
+            && params_agree(&self.params, &other.params)
+            && params_agree(&other.params, &self.params)
+            && self.headers == other.headers
+    }
+
+    /// The URI without the parts a Request-URI may not have: headers and `method` (RFC 3261 §19.1.1 table 1).
+    #[must_use]
+    pub fn for_request_line(&self) -> Uri {
+        let mut uri = self.clone();
+        uri.headers = None;
+        uri.params.remove("method");
+        uri
+    }
+
+    /// A header carried in the URI (`?Replaces=…`), decoded.
+    #[must_use]
+    pub fn header(&self, name: &str) -> Option<Cow<'_, str>> {
+        let pairs = self.headers.as_deref()?.split('&').filter_map(|pair| pair.split_once('='));
+        pairs.filter(|(known, _)| known.eq_ignore_ascii_case(name)).map(|(_, value)| decode(value)).next()
+    }
+}
+
+fn read_sip(scheme: Scheme, rest: &str) -> Option<Uri> {
+    let (userinfo, rest) = match rest.split_once('@') {
+        Some((userinfo, rest)) => (Some(userinfo), rest),
+        None => (None, rest),
+    };
+    let (rest, headers) = match rest.split_once('?') {
+        Some((rest, headers)) => (rest, Some(headers)),
+        None => (rest, None),
+    };
+    let (hostport, params) = match rest.split_once(';') {
+        Some((hostport, params)) => (hostport, Params::of_uri(params)?),
+        None => (rest, Params::new()),
+    };
+    let (host, port) = host_port(hostport)?;
+    let (user_raw, password) = match userinfo {
+        Some(userinfo) => read_userinfo(userinfo)?,
+        None => (None, None),
+    };
+    if headers.is_some_and(|text| {
+        text.is_empty() || !well_escaped(text, |byte| b"[]/?:+$-_.!~*'()=&".contains(&byte))
+    }) {
+        return None;
+    }
+    Some(Uri { scheme, user_raw, password, host, port, params, headers: headers.map(str::to_owned) })
+}
+
+fn read_userinfo(text: &str) -> Option<(Option<String>, Option<String>)> {
+    let (user, password) = match text.split_once(':') {
+        Some((user, password)) => (user, Some(password)),
+        None => (text, None),
+    };
+    // '#' is no user character, but phones send it unescaped in feature codes.
+    if user.is_empty() || !well_escaped(user, |byte| b"-_.!~*'()&=+$,;?/#".contains(&byte)) {
+        return None;
+    }
+    if password.is_some_and(|text| !well_escaped(text, |byte| b"-_.!~*'()&=+$,".contains(&byte))) {
+        return None;
+    }
+    Some((Some(user.to_owned()), password.map(str::to_owned)))
+}
+
+fn read_tel(rest: &str) -> Option<Uri> {
+    let (number, params) = match rest.split_once(';') {
+        Some((number, params)) => (number, Params::of_uri(params)?),
+        None => (rest, Params::new()),
+    };
+    let fits = !number.is_empty()
+        && number.bytes().all(|byte| byte.is_ascii_hexdigit() || b"+-.()*#".contains(&byte));
+    fits.then(|| Uri {
+        scheme: Scheme::Tel,
+        user_raw: Some(number.to_owned()),
+        params,
+        ..Uri::host_only(Host::NONE)
+    })
+}
+
+/// `host [":" port]` without white space.
+fn host_port(text: &str) -> Option<(Host, Option<u16>)> {
+    let host_end =
+        if text.starts_with('[') { text.find(']')? + 1 } else { text.find(':').unwrap_or(text.len()) };
+    let (host, rest) = text.split_at_checked(host_end)?;
+    let port = match rest.strip_prefix(':') {
+        Some(digits) => Some(crate::scan::number::<u16>(digits)?),
+        None if rest.is_empty() => None,
+        None => return None,
+    };
+    Some((Host::parse(host)?, port))
+}
+
+fn params_agree(one: &Params, two: &Params) -> bool {
+    const BOTH_OR_NONE: [&str; 5] = ["user", "ttl", "method", "maddr", "transport"];
+    one.iter().all(|(name, value)| match two.has(name) {
+        true => match (value, two.raw(name)) {
+            (Some(one), Some(two)) => decode(one).eq_ignore_ascii_case(&decode(two)),
+            (one, two) => one == two,
+        },
+        false => !BOTH_OR_NONE.iter().any(|known| known.eq_ignore_ascii_case(name)),
+    })
+}
+
+/// Every byte alphanumeric, one of `also`, or a percent sign with two hexadecimal digits.
+fn well_escaped(text: &str, also: impl Fn(u8) -> bool) -> bool {
+    let mut bytes = text.bytes();
+    while let Some(byte) = bytes.next() {
+        let fits = match byte {
+            b'%' => [bytes.next(), bytes.next()]
+                .iter()
+                .all(|digit| digit.is_some_and(|byte| byte.is_ascii_hexdigit())),
+            byte => byte.is_ascii_alphanumeric() || also(byte),
+        };
+        if !fits {
+            return false;
+        }
+    }
+    true
+}
+
+/// Looks through escapes; a text whose escapes do not make UTF-8 stays as written.
+fn decode(text: &str) -> Cow<'_, str> {
+    if !text.contains('%') {
+        return Cow::Borrowed(text);
+    }
+    let mut plain = Vec::with_capacity(text.len());
+    let mut bytes = text.bytes();
+    while let Some(byte) = bytes.next() {
+        let mut ahead = bytes.clone();
+        let escaped =
+            (byte == b'%').then(|| Some((hex(ahead.next()?)? << 4) | hex(ahead.next()?)?)).flatten();
+        if escaped.is_some() {
+            bytes = ahead;
+        }
+        plain.push(escaped.unwrap_or(byte));
+    }
+    String::from_utf8(plain).map_or(Cow::Borrowed(text), Cow::Owned)
+}
+
+fn hex(digit: u8) -> Option<u8> {
+    char::from(digit).to_digit(16).and_then(|value| u8::try_from(value).ok())
+}
+
+/// Escapes what a user part may not hold (RFC 3261 §25.1 `user`).
+fn escape(user: &str) -> String {
+    let mut raw = String::with_capacity(user.len());
+    for byte in user.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-_.!~*'()&=+$,;?/".contains(&byte) {
+            raw.push(char::from(byte));
+        } else {
+            raw.push_str(&format!("%{byte:02X}"));
+        }
+    }
+    raw
+}
+
+impl fmt::Display for Uri {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:", self.scheme.as_str())?;
+        if let Some(user) = &self.user_raw {
+            f.write_str(user)?;
+            if let Some(password) = &self.password {
+                write!(f, ":{password}")?;
+            }
+            if self.is_sip() {
+                f.write_str("@")?;
+            }
+        }
+        write!(f, "{}", self.host)?;
+        if let Some(port) = self.port {
+            write!(f, ":{port}")?;
+        }
+        write!(f, "{}", self.params)?;
+        match &self.headers {
+            Some(headers) => write!(f, "?{headers}"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl FromStr for Uri {
+    type Err = Fault;
+    fn from_str(text: &str) -> Result<Uri, Fault> {
+        Uri::parse(text)
+    }
+}
+
+impl TryFrom<String> for Uri {
+    type Error = Fault;
+    fn try_from(text: String) -> Result<Uri, Fault> {
+        Uri::parse(&text)
+    }
+}
+
+impl From<Uri> for String {
+    fn from(uri: Uri) -> String {
+        uri.to_string()
+    }
+}
