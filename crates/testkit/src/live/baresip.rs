@@ -93,6 +93,20 @@ impl Baresip {
         &self.setup.extension
     }
 
+    /// The tone it plays into its calls, in Hz.
+    #[must_use]
+    pub fn tone_hz(&self) -> u32 {
+        self.setup.tone_hz
+    }
+
+    /// Waits until it prints `words`, from byte `since` of its output on.
+    ///
+    /// # Errors
+    /// With its last words.
+    pub fn wait_output_since(&mut self, since: usize, words: &str, limit: Duration) -> anyhow::Result<()> {
+        self.process.wait_output(&[words], since, limit)
+    }
+
     /// Waits for a 200 to its REGISTER.
     ///
     /// # Errors

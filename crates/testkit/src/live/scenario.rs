@@ -80,33 +80,66 @@ impl Scenario {
 
     /// Registers itself, digest and all.
     #[must_use]
-    pub fn register(mut self) -> Scenario {
+    pub fn register(self) -> Scenario {
+        self.registration("Expires: 3600\n", false).receive(200)
+    }
+
+    /// Asks for a registration of `expires_s` seconds; what is answered is for the next step.
+    #[must_use]
+    pub fn register_for(self, expires_s: u32) -> Scenario {
+        self.registration(&format!("Expires: {expires_s}\n"), false)
+    }
+
+    /// Removes every binding of its own.
+    #[must_use]
+    pub fn unregister_all(self) -> Scenario {
+        self.registration("Expires: 0\n", true).receive(200)
+    }
+
+    fn registration(mut self, expires: &str, every_contact: bool) -> Scenario {
         self.peer.clone_from(&self.own);
         let uri = format!("sip:{}", self.domain);
-        let first = self.request("REGISTER", &uri, "Expires: 3600\n", Body::None);
+        let contact = format!("Contact: <sip:{}@[local_ip]:[local_port];transport=[transport]>\n", self.own);
+        let request = |part: &Scenario, extra: &str| {
+            let message = part.request("REGISTER", &uri, extra, Body::None).replace("[peer_tag_param]", "");
+            if every_contact { message.replace(&contact, "Contact: *\n") } else { message }
+        };
+        let first = request(&self, expires);
         self = self.send(true, &first).challenge(401);
         self.cseq += 1;
-        let extra = format!("{}Expires: 3600\n", self.authentication());
-        let second = self.request("REGISTER", &uri, &extra, Body::None).replace("[peer_tag_param]", "");
-        self.send(true, &second).receive(200)
+        let second = request(&self, &format!("{}{expires}", self.authentication()));
+        self.send(true, &second).provisional()
     }
 
     fn challenge(mut self, status: u16) -> Scenario {
-        let _ = writeln!(self.steps, "<recv response=\"100\" optional=\"true\"/>");
+        self = self.provisional();
         let _ = writeln!(self.steps, "<recv response=\"{status}\" auth=\"true\"/>");
         self
     }
 
     /// Dials the peer and proves who it is.
     #[must_use]
-    pub fn dial(mut self, body: Body) -> Scenario {
+    pub fn dial(self, body: Body) -> Scenario {
+        self.dialled(|request| request, body)
+    }
+
+    /// The same with a description that says it is of another type.
+    #[must_use]
+    pub fn dial_with_type(self, content_type: &str) -> Scenario {
+        self.dialled(|request| request.replace("application/sdp", content_type), Body::Audio)
+    }
+
+    fn dialled(mut self, edit: impl Fn(String) -> String, body: Body) -> Scenario {
         let uri = format!("sip:{}@{}", self.peer, self.domain);
-        let first = self.request("INVITE", &uri, "", body);
+        let first = edit(self.request("INVITE", &uri, "", body));
         self = self.send(true, &first).challenge(407).ack_failure();
         self.cseq += 1;
         let second =
             self.request("INVITE", &uri, &self.authentication(), body).replace("[peer_tag_param]", "");
-        self = self.send(true, &second);
+        self.send(true, &edit(second)).provisional()
+    }
+
+    fn provisional(mut self) -> Scenario {
         let _ = writeln!(self.steps, "<recv response=\"100\" optional=\"true\"/>");
         self
     }
@@ -188,11 +221,57 @@ impl Scenario {
         self
     }
 
-    /// Expects a request.
+    /// Expects a request. Of an INVITE, the headers that its own answer and a later BYE need are kept.
     #[must_use]
     pub fn expect(mut self, method: &str) -> Scenario {
-        let _ = writeln!(self.steps, "<recv request=\"{method}\" rrs=\"true\"/>");
+        let keep = |header: &str, variable: u8| {
+            format!("<ereg regexp=\".*\" search_in=\"hdr\" header=\"{header}:\" assign_to=\"{variable}\"/>")
+        };
+        let actions = match method {
+            "INVITE" => format!("<action>{}{}{}</action>", keep("From", 2), keep("Via", 3), keep("CSeq", 4)),
+            _ => String::new(),
+        };
+        let _ = writeln!(self.steps, "<recv request=\"{method}\" rrs=\"true\">{actions}</recv>");
+        if method == "INVITE" {
+            let _ = writeln!(self.steps, "<Reference variables=\"2,3,4\"/>");
+        }
         self
+    }
+
+    /// Expects a request whose header contains `words` (a regular expression).
+    #[must_use]
+    pub fn expect_saying(mut self, method: &str, header: &str, words: &str) -> Scenario {
+        let _ = writeln!(
+            self.steps,
+            "<recv request=\"{method}\"><action><ereg regexp=\"{words}\" search_in=\"hdr\" header=\"{header}:\" \
+             check_it=\"true\" assign_to=\"1\"/></action></recv>\n<Reference variables=\"1\"/>"
+        );
+        self
+    }
+
+    /// Answers the INVITE although another request came since.
+    #[must_use]
+    pub fn reply_to_invite(self, status: u16, reason: &str, body: Body) -> Scenario {
+        let Scenario { own, domain, .. } = &self;
+        let message = format!(
+            "SIP/2.0 {status} {reason}\nVia:[$3]\nFrom:[$2]\n\
+             To: <sip:{own}@{domain}>;tag=[pid]s[call_number]\n[last_Call-ID:]\nCSeq:[$4]\n\
+             Contact: <sip:{own}@[local_ip]:[local_port];transport=[transport]>\n{}",
+            body.text()
+        );
+        self.send(true, &message)
+    }
+
+    /// Hangs up as the called party, and has it confirmed.
+    #[must_use]
+    pub fn hang_up_as_called(self) -> Scenario {
+        let Scenario { own, domain, .. } = &self;
+        let message = format!(
+            "BYE [next_url] SIP/2.0\nVia: SIP/2.0/[transport] [local_ip]:[local_port];rport;branch=[branch]\n\
+             Max-Forwards: 70\nFrom: <sip:{own}@{domain}>;tag=[pid]s[call_number]\nTo:[$2]\n[last_Call-ID:]\n\
+             CSeq: 7 BYE\nContent-Length: 0\n\n"
+        );
+        self.send(true, &message).receive(200)
     }
 
     /// Answers the last request.

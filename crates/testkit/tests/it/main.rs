@@ -1,0 +1,14 @@
+//! Live tests: real processes, foreign programs, namespaces. Run by `cargo xtask test`, as root.
+
+#![allow(
+    clippy::indexing_slicing,
+    clippy::expect_used,
+    clippy::unwrap_used,
+    clippy::panic,
+    missing_docs,
+    unreachable_pub,
+    reason = "tests may stop at what they do not expect, and are read by those who write them"
+)]
+
+mod calls;
+mod stage;
