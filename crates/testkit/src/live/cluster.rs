@@ -140,6 +140,14 @@ impl Cluster {
         self.machines.get_mut(host).with_context(|| format!("no machine {host}"))?.kill()
     }
 
+    /// The process id of a machine.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub fn pid(&self, host: &str) -> anyhow::Result<u32> {
+        Ok(self.machines.get(host).with_context(|| format!("no machine {host}"))?.pid())
+    }
+
     /// Runs `pleiad ctl` on the manager's host and returns what it prints as JSON.
     ///
     /// # Errors
@@ -258,6 +266,20 @@ impl Cluster {
         let mut all = vec![*verb, name];
         all.extend(rest);
         self.ctl(&all)
+    }
+
+    /// Asks the local rescue console of a machine, which works while the machine is cut off.
+    ///
+    /// # Errors
+    /// When the machine does not run.
+    pub fn console(&self, host: &str, words: &[&str]) -> anyhow::Result<Value> {
+        let mut command = self.star.command(host, pleiad_binary()?);
+        let config = self.path(&format!("{host}.toml"));
+        let output = command.args(["console", "--json", "--config"]).arg(config).args(words).output()?;
+        if !output.status.success() {
+            bail!("`pleiad console {}`: {}", words.join(" "), String::from_utf8_lossy(&output.stderr));
+        }
+        Ok(serde_json::from_slice(&output.stdout)?)
     }
 
     /// Waits until the cluster server says that a node is in this state.

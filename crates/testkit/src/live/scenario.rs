@@ -166,6 +166,16 @@ impl Scenario {
         self
     }
 
+    /// Expects one of two responses.
+    #[must_use]
+    pub fn either(mut self, first: u16, second: u16) -> Scenario {
+        let _ = writeln!(
+            self.steps,
+            "<recv response=\"{first}\" optional=\"true\" next=\"1\"/>\n<recv response=\"{second}\"/>\n<label id=\"1\"/>"
+        );
+        self
+    }
+
     /// Expects a response whose header text contains `words` (a regular expression).
     #[must_use]
     pub fn receive_saying(mut self, status: u16, header: &str, words: &str) -> Scenario {

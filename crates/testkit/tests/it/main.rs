@@ -11,4 +11,7 @@
 )]
 
 mod calls;
+mod common_data;
+mod cut;
+mod kill;
 mod stage;

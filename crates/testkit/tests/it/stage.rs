@@ -75,13 +75,36 @@ impl Stage {
         scenario: &Scenario,
         transport: &str,
     ) -> anyhow::Result<Sipp> {
+        self.run(extension, port, scenario, transport, (1, 1))
+    }
+
+    /// Begins the scenario `calls` times, `rate` a second.
+    pub fn sipp_many(
+        &self,
+        extension: &str,
+        scenario: &Scenario,
+        calls: u32,
+        rate: u32,
+    ) -> anyhow::Result<Sipp> {
+        self.run(extension, self.port(), scenario, "udp", (calls, rate))
+    }
+
+    fn run(
+        &self,
+        extension: &str,
+        port: u16,
+        scenario: &Scenario,
+        transport: &str,
+        (calls, rate): (u32, u32),
+    ) -> anyhow::Result<Sipp> {
         let line = self.cluster.line(extension)?;
         let run = Run {
             scenario,
             transport,
             local: SocketAddr::new(IpAddr::V4(self.cluster.star.address(&line.host)?), port),
             remote: self.cluster.sip_address(&line.host)?.to_string(),
-            calls: 1,
+            calls,
+            rate,
             limit_s: 60,
         };
         let folder = self.folder(&format!("sipp-{extension}-{}", self.port()), port);
@@ -149,8 +172,14 @@ impl Stage {
     }
 }
 
+/// A story that also starts and stops machines.
+pub type StoryOfMachines = fn(&mut Stage) -> anyhow::Result<()>;
+
+/// One story: what happens on the stage.
+pub type Story = fn(&Stage) -> anyhow::Result<()>;
+
 /// Runs the stories one after the other, tells how each went, and fails at the end if one did.
-pub fn tell(stage: &Stage, stories: &[(&str, fn(&Stage) -> anyhow::Result<()>)]) {
+pub fn tell(stage: &Stage, stories: &[(&str, Story)]) {
     let mut failed = Vec::new();
     for (name, story) in stories {
         let begin = std::time::Instant::now();
