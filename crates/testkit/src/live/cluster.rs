@@ -14,6 +14,7 @@ use serde_json::Value;
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 /// The SIP domain of the phones.
@@ -47,7 +48,11 @@ pub struct Cluster {
     machines: BTreeMap<String, Process>,
     login: (String, String),
     lines: BTreeMap<String, Line>,
+    /// Two networks at once would disturb each other's timing on a small machine.
+    _alone: MutexGuard<'static, ()>,
 }
+
+static ONE_NETWORK: Mutex<()> = Mutex::new(());
 
 /// The machines of the network: host, name, role.
 pub const MACHINES: [(&str, &str); 3] = [("cs", "centre"), ("n1", "north"), ("n2", "south")];
@@ -58,6 +63,7 @@ impl Cluster {
     /// # Errors
     /// With the step that failed and what it said.
     pub fn deploy() -> anyhow::Result<Cluster> {
+        let alone = ONE_NETWORK.lock().unwrap_or_else(PoisonError::into_inner);
         let star = Star::new(&["mgr", "cs", "n1", "n2"])?;
         let folder = tempfile::Builder::new().prefix("pleiad-live-").tempdir()?;
         let mut cluster = Cluster {
@@ -66,6 +72,7 @@ impl Cluster {
             machines: BTreeMap::new(),
             login: (String::new(), String::new()),
             lines: BTreeMap::new(),
+            _alone: alone,
         };
         cluster.start_manager()?;
         for (host, _) in MACHINES {
