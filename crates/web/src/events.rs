@@ -2,7 +2,8 @@
 //!
 //! An event is a topic (`map`, `operations`, `calls` …) and a line of JSON. It says *that* something changed;
 //! whoever cares fetches it, so an event is never a second copy of the truth, and a lost one is repaired by the
-//! next fetch. Every [`KEEP_ALIVE`] a comment shows that the stream lives. A reader that is more than
+//! next fetch. Every [`KEEP_ALIVE`] an event [`ALIVE`] shows that the
+//! stream lives. A reader that is more than
 //! [`QUEUE_MAX`] events behind is dropped; it reconnects, and a `hello` tells it where the count is, so it can
 //! see that it missed some and fetch everything again.
 
@@ -23,7 +24,9 @@ use tokio_util::sync::CancellationToken;
 pub const QUEUE_MAX: usize = 256;
 /// Readers at a time.
 pub const READERS_MAX: usize = 500;
-/// How often a comment is sent.
+/// The topic of the sign of life, which says nothing.
+pub const ALIVE: &str = "here";
+/// How often a sign of life is sent.
 pub const KEEP_ALIVE: Duration = Duration::from_secs(10);
 
 /// The hub; clones share it.
@@ -81,7 +84,7 @@ impl Hub {
                 .next("close pages that are not needed"));
         }
         let wanted: Option<Vec<String>> = topics.map(|list| list.split(',').map(str::to_owned).collect());
-        let keep_alive = KeepAlive::new().interval(KEEP_ALIVE).text("here");
+        let keep_alive = KeepAlive::new().interval(KEEP_ALIVE).event(Event::default().event(ALIVE).data(""));
         let mut response = Sse::new(self.stream(wanted)).keep_alive(keep_alive).into_response();
         let headers: &mut HeaderMap = response.headers_mut();
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));

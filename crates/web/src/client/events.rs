@@ -1,6 +1,7 @@
 //! Reads a stream of server-sent events (WHATWG HTML § 9.2).
 
 use super::ClientError;
+use crate::events::ALIVE;
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::{Bytes, Incoming};
 use hyper::client::conn::http1::SendRequest;
@@ -8,7 +9,7 @@ use std::time::Duration;
 
 /// Bytes of one event.
 const EVENT_BYTES_MAX: usize = 1024 * 1024;
-/// A stream is dead when even the keep-alive comments of [`crate::events`] stay away.
+/// A stream is dead when even the signs of life of [`crate::events`] stay away.
 const SILENCE_MAX: Duration = Duration::from_secs(30);
 
 /// One event.
@@ -67,13 +68,14 @@ impl EventStream {
         }
     }
 
-    /// The first whole event of what has come; comments alone are no event.
+    /// The first whole event of what has come; comments and signs of life are none.
     fn take(&mut self) -> Option<Event> {
         loop {
             let end = self.text.windows(2).position(|pair| pair == b"\n\n")?;
             let block: Vec<u8> = self.text.drain(..end + 2).collect();
-            if let Some(event) = parse(&String::from_utf8_lossy(&block)) {
-                return Some(event);
+            match parse(&String::from_utf8_lossy(&block)) {
+                Some(event) if event.topic != ALIVE => return Some(event),
+                _ => {}
             }
         }
     }
