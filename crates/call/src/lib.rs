@@ -1,1 +1,28 @@
-//! Registrar, location, legs, B2BUA and call records as pure machines.
+//! Registrar, location, legs, B2BUA and call records, as pure machines.
+//!
+//! What it is: `Edge`, everything a member does for the phones attached to it, and [`Relay`] with [`Location`],
+//! the cluster server's way between edges. Both are told things and say what they want done; see [`Input`] and
+//! [`Output`].
+//!
+//! What it is not: it opens no socket and no store, knows no link protocol, and touches no media: offers and
+//! answers pass through as they are, and sound goes directly between the phones.
+//!
+//! The one thing a reader must know: a call that crosses the cluster is two sessions, one at each edge, joined by
+//! its Session-ID only. Each is complete by itself, which is why a cut between them cannot end either.
+
+mod binding;
+mod headers;
+mod hop;
+mod io;
+mod location;
+mod record;
+mod relay;
+pub mod settings;
+
+pub use binding::{Binding, BindingChange, Device};
+pub use hop::Hop;
+pub use io::{ClusterSide, Fault, Input, Output};
+pub use location::{Location, Whereabouts};
+pub use record::{CallId, CallRecord, CallView, EndedBy, Party, Progress, Role};
+pub use relay::{Relay, RelayOutput};
+pub use settings::{EdgeConfig, EdgeSettings, Place};

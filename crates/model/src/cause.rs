@@ -105,6 +105,23 @@ impl Cause {
         }
     }
 
+    /// True when the called person, rather than a machine, ended the call before its answer.
+    #[must_use]
+    pub fn is_by_the_called(self) -> bool {
+        matches!(self, Cause::Busy | Cause::Declined)
+    }
+
+    /// The cause that a failure response means: of those with its status the one with its Q.850 number, else
+    /// what the Q.850 number alone or the status alone says.
+    #[must_use]
+    pub fn of_response(status: u16, q850: Option<u8>) -> Cause {
+        let exact = |number| {
+            Cause::ALL.iter().copied().find(|cause| cause.status() == status && cause.q850() == number)
+        };
+        q850.and_then(|number| exact(number).or_else(|| Cause::from_q850(number)))
+            .unwrap_or_else(|| Cause::from_status(status))
+    }
+
     /// The cause that a Reason header's Q.850 number means, when it says more than the status.
     #[must_use]
     pub fn from_q850(number: u8) -> Option<Cause> {
@@ -120,5 +137,19 @@ impl Cause {
 impl fmt::Display for Cause {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.word())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_cause_that_refuses_survives_the_way_as_status_and_reason() {
+        for cause in Cause::ALL.iter().copied().filter(|cause| cause.status() >= 300) {
+            assert_eq!(Cause::of_response(cause.status(), Some(cause.q850())), cause);
+        }
+        assert_eq!(Cause::of_response(486, None), Cause::Busy);
+        assert_eq!(Cause::of_response(480, Some(34)), Cause::SubscriberAbsent);
     }
 }

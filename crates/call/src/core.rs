@@ -1,0 +1,330 @@
+//! What the sessions and the registrar of an edge share: transactions, dialogs, tables, names; and the
+//! [`Turn`], through which one step of the edge answers, asks and reports.
+
+use crate::headers;
+use crate::hop::Hop;
+use crate::io::{ClusterSide, Fault, Output};
+use crate::owed::Owed;
+use crate::record::CallId;
+use crate::registrar::{Brake, Registrar};
+use crate::session::{Passed, Side};
+use crate::settings::{EdgeConfig, Place};
+use model::Cause;
+use model::routing::Uplink;
+use model::tables::Tables;
+use serde::{Deserialize, Serialize};
+use sip::digest::Challenger;
+use sip::transaction::{Input as LayerInput, Layer, Limits, Output as LayerOutput};
+use sip::{
+    ClientKey, Host, Message, Method, Name, NameAddr, Request, Response, ServerKey, Status, Tokens,
+    Transport, Uri, Via,
+};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::time::Duration;
+
+/// What we understand, for Allow (RFC 3261 § 20.5). PRACK is absent on purpose: 100rel is never offered.
+pub(crate) const ALLOW: &str = "INVITE, ACK, CANCEL, BYE, OPTIONS, UPDATE, INFO, MESSAGE, REGISTER";
+/// The only body an offer or answer comes in.
+pub(crate) const SDP: &str = "application/sdp";
+
+/// What a client transaction is for.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) enum Purpose {
+    /// The INVITE of one branch of a call.
+    Invite(CallId),
+    /// A request passed on from the other side of a call.
+    Passed(CallId, Passed),
+    /// The question whether the phone of a leg is there.
+    Check(CallId, Side),
+    /// The BYE of a leg that is no longer anybody's; owed when it crosses the cluster.
+    Bye(Option<Owed>),
+}
+
+impl Purpose {
+    fn call(&self) -> Option<CallId> {
+        match self {
+            Purpose::Invite(call) | Purpose::Passed(call, _) | Purpose::Check(call, _) => Some(*call),
+            Purpose::Bye(_) => None,
+        }
+    }
+}
+
+/// What of the shared tables belongs to one call, so that its end leaves nothing behind.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+struct Belongings {
+    clients: BTreeSet<ClientKey>,
+    servers: BTreeSet<ServerKey>,
+    tags: BTreeSet<String>,
+}
+
+/// The part of an edge's state that survives a freeze, its sessions apart.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Held {
+    pub(crate) cluster: ClusterSide,
+    pub(crate) draining: bool,
+    pub(crate) registrar: Registrar,
+    pub(crate) challenger: Challenger,
+    pub(crate) owed: Vec<Owed>,
+    pub(crate) next_call: u64,
+    pub(crate) layer: Layer<Hop>,
+    purposes: BTreeMap<ClientKey, Purpose>,
+    serving: BTreeMap<ServerKey, CallId>,
+    /// By our own tag, which nobody can guess.
+    dialogs: BTreeMap<String, (CallId, Side)>,
+    belongings: BTreeMap<CallId, Belongings>,
+}
+
+/// Everything of an edge but its sessions.
+#[derive(Debug)]
+pub(crate) struct Core {
+    pub(crate) config: EdgeConfig,
+    pub(crate) tables: Tables,
+    pub(crate) tokens: Tokens,
+    pub(crate) brake: Brake,
+    pub(crate) held: Held,
+    /// What the transactions said in this turn and nobody has heard yet.
+    pub(crate) events: VecDeque<LayerOutput<Hop>>,
+}
+
+impl Core {
+    pub(crate) fn new(config: EdgeConfig, seed: [u8; 32], now: Duration) -> Core {
+        let mut tokens = Tokens::new(seed);
+        let challenger = Challenger::new(&config.realm, tokens.key32(), now);
+        let cluster = match config.place {
+            Place::ClusterServer => ClusterSide::Up,
+            Place::Node | Place::Independent => ClusterSide::Down,
+        };
+        let held = Held {
+            cluster,
+            draining: false,
+            registrar: Registrar::default(),
+            challenger,
+            owed: Vec::new(),
+            next_call: 1,
+            layer: Layer::new(Limits::default()),
+            purposes: BTreeMap::new(),
+            serving: BTreeMap::new(),
+            dialogs: BTreeMap::new(),
+            belongings: BTreeMap::new(),
+        };
+        Core::of(config, held, tokens)
+    }
+
+    pub(crate) fn of(config: EdgeConfig, held: Held, tokens: Tokens) -> Core {
+        let tables = Tables::default();
+        Core { config, tables, tokens, brake: Brake::default(), held, events: VecDeque::new() }
+    }
+
+    /// The SIP domain of the phones' addresses.
+    pub(crate) fn domain(&self) -> &str {
+        self.tables.cluster().map_or(self.config.realm.as_str(), |cluster| cluster.domain.as_str())
+    }
+
+    /// What lies above this member right now.
+    pub(crate) fn uplink(&self) -> Uplink {
+        match (self.config.place, self.held.cluster) {
+            (Place::Independent, _) => Uplink::None,
+            (Place::ClusterServer, _) => Uplink::OwnLocation,
+            (Place::Node, ClusterSide::Up) => Uplink::Connected,
+            (Place::Node, ClusterSide::Down) => Uplink::Lost,
+        }
+    }
+
+    /// True while what is sent to `hop` may arrive.
+    pub(crate) fn carries(&self, hop: &Hop) -> bool {
+        !hop.is_cluster() || self.held.cluster == ClusterSide::Up
+    }
+
+    /// True for a host that means this member, or the whole of which it is a part.
+    pub(crate) fn is_ours(&self, host: &Host) -> bool {
+        let config = &self.config;
+        host.address().is_some()
+            || host.is(&config.realm)
+            || host.is(self.domain())
+            || host.is(&config.member_host())
+            || config.aliases.iter().any(|alias| host.is(alias))
+    }
+
+    /// The call and side that our tag names.
+    pub(crate) fn dialog(&self, tag: &str) -> Option<(CallId, Side)> {
+        self.held.dialogs.get(tag).copied()
+    }
+
+    /// The call a server transaction belongs to.
+    pub(crate) fn call_served(&self, key: &ServerKey) -> Option<CallId> {
+        self.held.serving.get(key).copied()
+    }
+
+    /// What a client transaction is for.
+    pub(crate) fn purpose(&self, key: &ClientKey) -> Option<&Purpose> {
+        self.held.purposes.get(key)
+    }
+
+    /// A client transaction is over.
+    pub(crate) fn settle(&mut self, key: &ClientKey) {
+        if let Some(call) = self.held.purposes.remove(key).and_then(|purpose| purpose.call())
+            && let Some(belongings) = self.held.belongings.get_mut(&call)
+        {
+            belongings.clients.remove(key);
+        }
+    }
+
+    /// A name for a new call.
+    pub(crate) fn name_call(&mut self) -> CallId {
+        let call = CallId(self.held.next_call);
+        self.held.next_call += 1;
+        call
+    }
+
+    /// `tag` names that side of the call from now on.
+    pub(crate) fn bind_tag(&mut self, tag: &str, call: CallId, side: Side) {
+        self.held.dialogs.insert(tag.to_owned(), (call, side));
+        self.held.belongings.entry(call).or_default().tags.insert(tag.to_owned());
+    }
+
+    /// What becomes of the server transaction is told to the call from now on.
+    pub(crate) fn bind_server(&mut self, key: &ServerKey, call: CallId) {
+        self.held.serving.insert(key.clone(), call);
+        self.held.belongings.entry(call).or_default().servers.insert(key.clone());
+    }
+
+    /// The call is over: nothing is told to it any more.
+    pub(crate) fn forget(&mut self, call: CallId) {
+        let Some(belongings) = self.held.belongings.remove(&call) else { return };
+        for key in &belongings.clients {
+            self.held.purposes.remove(key);
+        }
+        for key in &belongings.servers {
+            self.held.serving.remove(key);
+        }
+        for tag in &belongings.tags {
+            self.held.dialogs.remove(tag);
+        }
+    }
+}
+
+/// One step of an edge.
+pub(crate) struct Turn<'a> {
+    pub(crate) now: Duration,
+    pub(crate) core: &'a mut Core,
+    pub(crate) out: &'a mut Vec<Output>,
+}
+
+impl Turn<'_> {
+    /// Hands one input to the transactions.
+    pub(crate) fn transact(&mut self, input: LayerInput<Hop>) {
+        let mut said = Vec::new();
+        self.core.held.layer.handle(self.now, input, &mut said);
+        self.core.events.extend(said);
+    }
+
+    /// Answers a request.
+    pub(crate) fn respond(&mut self, key: &ServerKey, response: Response) {
+        match response.message() {
+            Ok(response) => self.transact(LayerInput::Respond { key: key.clone(), response }),
+            Err(fault) => self.fault(Fault::Unbuildable(fault.to_string())),
+        }
+    }
+
+    /// Answers a request with a status and nothing more; the dialog's tag, if any, is in the request.
+    pub(crate) fn answer(&mut self, key: &ServerKey, request: &Message, status: Status) {
+        let response = self.answer_to(request, status);
+        self.respond(key, response);
+    }
+
+    /// A response with a tag of its own, if the request has none to give back.
+    pub(crate) fn answer_to(&mut self, request: &Message, status: Status) -> Response {
+        let response = Response::to(request, status);
+        match request.to().tag() {
+            Some(_) => response,
+            None => response.to_tag(&self.core.tokens.tag()),
+        }
+    }
+
+    /// Answers with a cause: its status, and the Reason header.
+    pub(crate) fn refuse(&mut self, key: &ServerKey, request: &Message, cause: Cause) {
+        let response = self.answer_to(request, status_of(cause));
+        self.respond(key, response.header(Name::Reason, &headers::reason_of(cause)));
+    }
+
+    /// Sends a request. `None` when it could not be built or begun.
+    pub(crate) fn request(
+        &mut self,
+        to: &Hop,
+        request: Request,
+        purpose: Purpose,
+    ) -> Option<(ClientKey, Message)> {
+        match request.message() {
+            Ok(message) => {
+                let key = self.send(to, message.clone(), purpose);
+                Some((key, message))
+            }
+            Err(fault) => {
+                self.fault(Fault::Unbuildable(fault.to_string()));
+                None
+            }
+        }
+    }
+
+    /// Sends a request that is built already.
+    pub(crate) fn send(&mut self, to: &Hop, message: Message, purpose: Purpose) -> ClientKey {
+        let key = ClientKey::of(&message);
+        if let Some(call) = purpose.call() {
+            self.core.held.belongings.entry(call).or_default().clients.insert(key.clone());
+        }
+        self.core.held.purposes.insert(key.clone(), purpose);
+        self.transact(LayerInput::Request { to: to.clone(), request: message });
+        key
+    }
+
+    /// Sends the ACK of a 2xx; the transactions repeat it when the 2xx comes again.
+    pub(crate) fn acknowledge(&mut self, key: &ClientKey, to: &Hop, ack: Request) {
+        match ack.message() {
+            Ok(ack) => self.transact(LayerInput::Acknowledge { key: key.clone(), to: to.clone(), ack }),
+            Err(fault) => self.fault(Fault::Unbuildable(fault.to_string())),
+        }
+    }
+
+    /// A Via of ours with a new branch.
+    pub(crate) fn via(&mut self, to: &Hop) -> Via {
+        let branch = self.core.tokens.branch();
+        match to {
+            Hop::Phone(flow) => {
+                let host = Host::from(flow.local.ip());
+                Via::new(flow.transport.as_str(), host, Some(flow.local.port()), &branch).with_rport()
+            }
+            Hop::Cluster => Via::new("TLS", Host::Name(self.core.config.member_host()), None, &branch),
+        }
+    }
+
+    /// Our Contact towards `to`: for a phone the address it talks to, for the cluster the name of this member.
+    pub(crate) fn contact(&self, to: &Hop, user: &str) -> NameAddr {
+        let uri = match to {
+            Hop::Phone(flow) => {
+                let uri = Uri::sip(user, Host::from(flow.local.ip())).with_port(flow.local.port());
+                match flow.transport {
+                    Transport::Udp => uri,
+                    Transport::Tcp => uri.with_param("transport", Some("tcp")),
+                    Transport::Tls => uri.with_param("transport", Some("tls")),
+                }
+            }
+            Hop::Cluster => Uri::sip(user, Host::Name(self.core.config.member_host())),
+        };
+        NameAddr::new(uri)
+    }
+
+    /// Reports a fault.
+    pub(crate) fn fault(&mut self, fault: Fault) {
+        self.out.push(Output::Fault(fault));
+    }
+}
+
+/// True for a request or response that carries an offer or answer.
+pub(crate) fn has_body(message: &Message) -> bool {
+    !message.body().is_empty()
+}
+
+/// The methods that are passed from one side of a call to the other as they are.
+pub(crate) fn passes_through(method: &Method) -> bool {
+    matches!(method, Method::Info | Method::Message)
+}

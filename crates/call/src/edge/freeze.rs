@@ -1,0 +1,77 @@
+//! An edge as bytes and back (DESIGN § 3): for a restart without losing calls, for takeover, and for the simulator,
+//! which does it at random points. The records are not in it: they have a home of their own and are given back
+//! as `Input::Snapshot`. The seed is never frozen, so that two thawed copies draw different names.
+
+use super::Edge;
+use crate::core::{Core, Held};
+use crate::record::CallId;
+use crate::session::Session;
+use crate::settings::EdgeConfig;
+use serde::{Deserialize, Serialize};
+use sip::Tokens;
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// The version of the frozen form that this release writes and reads.
+const VERSION: u32 = 1;
+
+/// Why frozen bytes do not become an edge.
+#[derive(Debug, thiserror::Error)]
+pub enum ThawError {
+    /// They are of another version.
+    #[error("frozen by version {0}; this release reads version {VERSION}")]
+    Version(u32),
+    /// They are damaged.
+    #[error("the frozen edge cannot be read")]
+    Unreadable(#[from] serde_json::Error),
+}
+
+#[derive(Serialize)]
+struct Frozen<'a> {
+    version: u32,
+    config: &'a EdgeConfig,
+    held: &'a Held,
+    sessions: &'a BTreeMap<CallId, Session>,
+}
+
+#[derive(Deserialize)]
+struct Thawed {
+    config: EdgeConfig,
+    held: Held,
+    sessions: BTreeMap<CallId, Session>,
+}
+
+#[derive(Deserialize)]
+struct Version {
+    version: u32,
+}
+
+impl Edge {
+    /// Everything but the records, as versioned bytes.
+    ///
+    /// # Errors
+    /// Our own bug: a part of the state that cannot be written as JSON.
+    pub fn freeze(&self) -> Result<Vec<u8>, ThawError> {
+        let Edge { core, sessions, .. } = self;
+        let frozen = Frozen { version: VERSION, config: &core.config, held: &core.held, sessions };
+        Ok(serde_json::to_vec(&frozen)?)
+    }
+
+    /// The edge those bytes were. Its deadlines still mean the same instants; the next `handle` catches up.
+    ///
+    /// # Errors
+    /// See [`ThawError`].
+    pub fn thaw(bytes: &[u8], seed: [u8; 32]) -> Result<Edge, ThawError> {
+        let Version { version } = serde_json::from_slice(bytes)?;
+        if version != VERSION {
+            return Err(ThawError::Version(version));
+        }
+        let Thawed { config, held, sessions } = serde_json::from_slice(bytes)?;
+        let core = Core::of(config, held, Tokens::new(seed));
+        let deadlines = sessions
+            .iter()
+            .filter_map(|(call, session)| session.deadline().map(|due: Duration| (due, *call)))
+            .collect();
+        Ok(Edge { core, sessions, deadlines })
+    }
+}

@@ -1,0 +1,88 @@
+//! What goes into an edge and what comes out of it.
+
+use crate::binding::BindingChange;
+use crate::hop::Hop;
+use crate::record::{CallId, CallRecord, CallView};
+use model::{Change, Record};
+use serde::{Deserialize, Serialize};
+use sip::{Flow, Message};
+
+/// The way to the other members, as the link sees it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ClusterSide {
+    /// Messages to the cluster are carried.
+    Up,
+    /// Messages to the cluster are lost.
+    Down,
+}
+
+/// What an edge is told.
+#[derive(Debug, Clone)]
+pub enum Input {
+    /// A message came. A request from a phone bears `received`/`rport` already (`Message::stamp`).
+    Sip {
+        /// Where from.
+        from: Hop,
+        /// The message.
+        message: Message,
+    },
+    /// A phone's connection is gone.
+    FlowClosed(Flow),
+    /// Records changed; they are in force for the next decision.
+    Changes(Vec<Change>),
+    /// All records, in place of those known so far.
+    Snapshot(Vec<Record>),
+    /// The cluster side came or went. A cluster server's is always up; nobody needs to say so.
+    Cluster(ClusterSide),
+    /// An operator ends a call.
+    HangUp(CallId),
+    /// No new calls but emergency calls: the process is about to stop.
+    Drain,
+    /// Time has passed.
+    Tick,
+}
+
+/// What an edge wants done.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Output {
+    /// Send these bytes.
+    Send {
+        /// Where to.
+        to: Hop,
+        /// One SIP message.
+        bytes: Vec<u8>,
+    },
+    /// Keep this (kill-safe) and publish it to the cluster server.
+    Binding(BindingChange),
+    /// A call in progress has changed.
+    CallChanged(CallView),
+    /// A call has ended: its one record at this edge.
+    Ended(CallRecord),
+    /// Something went wrong that an operator should know.
+    Fault(Fault),
+}
+
+/// What can go wrong at an edge without being a call's end.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Fault {
+    /// A record that this release cannot read.
+    #[error("a record cannot be read and is left aside: {0}")]
+    UnreadableRecord(#[from] model::object::ObjectError),
+    /// Wrong passwords from one source.
+    #[error("{count} wrong passwords for '{user}' from {source_ip}: braked")]
+    Braked {
+        /// Whose.
+        user: String,
+        /// Where from.
+        source_ip: std::net::IpAddr,
+        /// How many.
+        count: u32,
+    },
+    /// A limit is reached, by its name in `settings`.
+    #[error("limit reached: {0}")]
+    Limit(&'static str),
+    /// Our own bug: a message that could not be built.
+    #[error("a message could not be built: {0}")]
+    Unbuildable(String),
+}

@@ -1,0 +1,249 @@
+//! The registrar of this edge (RFC 3261 § 10): which devices of which subscribers are bound here.
+//!
+//! It decides on values only; the edge authenticates before and answers after. A REGISTER changes all its
+//! contacts or none (§ 10.3 step 7). A refresh with the CSeq it already has changes nothing.
+
+mod brake;
+
+pub(crate) use brake::Brake;
+
+use crate::binding::{Binding, BindingChange, Device};
+use crate::settings::{BINDINGS_MAX, DEVICES_PER_SUBSCRIBER_MAX, EdgeSettings};
+use model::Extension;
+use serde::{Deserialize, Serialize};
+use sip::{Contacts, Flow, Message, Name, NameAddr};
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// The bindings of one edge.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub(crate) struct Registrar {
+    bindings: BTreeMap<Extension, BTreeMap<Device, Binding>>,
+    count: usize,
+}
+
+/// Why a REGISTER changes nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Refusal {
+    /// `Contact: *` with other contacts or with Expires other than 0; a Contact that cannot be read.
+    BadContact,
+    /// A registration shorter than the minimum: 423.
+    TooBrief,
+    /// Older than what is registered.
+    OutOfOrder,
+    /// [`BINDINGS_MAX`] is reached.
+    Full,
+}
+
+/// What a REGISTER changed.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(crate) struct Changed {
+    /// To keep and publish.
+    pub(crate) changes: Vec<BindingChange>,
+    /// Devices whose flow is another one now: calls of theirs move with them.
+    pub(crate) moved: Vec<(Flow, Flow)>,
+}
+
+/// One Contact of a REGISTER, read.
+struct Asked {
+    device: Device,
+    contact: String,
+    q: u16,
+    expires: Duration,
+}
+
+impl Registrar {
+    /// Takes what a REGISTER of `extension`, proven to be its own, asks for.
+    pub(crate) fn register(
+        &mut self,
+        now: Duration,
+        extension: &Extension,
+        flow: &Flow,
+        request: &Message,
+        settings: &EdgeSettings,
+    ) -> Result<Changed, Refusal> {
+        let asked = match request.contacts().map_err(|_| Refusal::BadContact)? {
+            Contacts::None => return Ok(Changed::default()),
+            Contacts::Star => return self.unbind_all(extension, request),
+            Contacts::List(contacts) => contacts
+                .iter()
+                .map(|contact| read_contact(contact, request, settings))
+                .collect::<Result<Vec<Asked>, Refusal>>()?,
+        };
+        let ordered = asked.iter().all(|asked| self.in_order(extension, &asked.device, request));
+        if !ordered {
+            return Err(Refusal::OutOfOrder);
+        }
+        if self.count + asked.len() > BINDINGS_MAX {
+            return Err(Refusal::Full);
+        }
+        let mut changed = Changed::default();
+        for asked in asked {
+            if asked.expires.is_zero() {
+                changed.changes.extend(self.unbind(extension, &asked.device));
+            } else {
+                self.bind(now, extension, flow, request, asked, &mut changed);
+            }
+        }
+        Ok(changed)
+    }
+
+    fn bind(
+        &mut self,
+        now: Duration,
+        extension: &Extension,
+        flow: &Flow,
+        request: &Message,
+        asked: Asked,
+        changed: &mut Changed,
+    ) {
+        let devices = self.bindings.entry(extension.clone()).or_default();
+        let known = devices.get(&asked.device);
+        if let Some(known) = known.filter(|known| known.flow != *flow) {
+            changed.moved.push((known.flow.clone(), flow.clone()));
+        }
+        let binding = Binding {
+            extension: extension.clone(),
+            device: asked.device.clone(),
+            contact: asked.contact,
+            flow: flow.clone(),
+            connected: true,
+            q: asked.q,
+            since: known.map_or(now, |known| known.since),
+            until: now + asked.expires,
+            call_id: request.call_id().to_owned(),
+            cseq: request.cseq().number,
+            user_agent: request.header(Name::UserAgent).unwrap_or_default().chars().take(80).collect(),
+        };
+        let oldest =
+            devices.values().min_by_key(|binding| binding.since).map(|binding| binding.device.clone());
+        let crowded = known.is_none() && devices.len() >= DEVICES_PER_SUBSCRIBER_MAX;
+        if let Some(oldest) = oldest.filter(|_| crowded) {
+            changed.changes.extend(self.unbind(extension, &oldest));
+        }
+        self.restore(binding.clone());
+        changed.changes.push(BindingChange::Bound(binding));
+    }
+
+    /// Takes a binding as it was kept or made, in place of the device's former one.
+    pub(crate) fn restore(&mut self, binding: Binding) {
+        let devices = self.bindings.entry(binding.extension.clone()).or_default();
+        if devices.insert(binding.device.clone(), binding).is_none() {
+            self.count += 1;
+        }
+    }
+
+    fn unbind(&mut self, extension: &Extension, device: &Device) -> Option<BindingChange> {
+        let devices = self.bindings.get_mut(extension)?;
+        devices.remove(device)?;
+        self.count = self.count.saturating_sub(1);
+        if devices.is_empty() {
+            self.bindings.remove(extension);
+        }
+        Some(BindingChange::Unbound { extension: extension.clone(), device: device.clone() })
+    }
+
+    fn unbind_all(&mut self, extension: &Extension, request: &Message) -> Result<Changed, Refusal> {
+        if request.expires() != Some(0) {
+            return Err(Refusal::BadContact);
+        }
+        let devices: Vec<Device> = self.of(extension).map(|binding| binding.device.clone()).collect();
+        if devices.iter().any(|device| !self.in_order(extension, device, request)) {
+            return Err(Refusal::OutOfOrder);
+        }
+        let changes = devices.iter().filter_map(|device| self.unbind(extension, device)).collect();
+        Ok(Changed { changes, moved: Vec::new() })
+    }
+
+    /// RFC 3261 § 10.3 step 7: within one Call-ID only a higher CSeq changes a binding.
+    fn in_order(&self, extension: &Extension, device: &Device, request: &Message) -> bool {
+        let known = self.bindings.get(extension).and_then(|devices| devices.get(device));
+        known.is_none_or(|known| known.call_id != request.call_id() || known.cseq < request.cseq().number)
+    }
+
+    /// The bindings of one subscriber, the preferred first.
+    pub(crate) fn of(&self, extension: &Extension) -> impl Iterator<Item = &Binding> {
+        let mut bindings: Vec<&Binding> =
+            self.bindings.get(extension).map(|devices| devices.values().collect()).unwrap_or_default();
+        bindings.sort_by_key(|binding| std::cmp::Reverse(binding.q));
+        bindings.into_iter()
+    }
+
+    /// True when a phone of `extension` can be called here.
+    pub(crate) fn is_bound(&self, extension: &Extension) -> bool {
+        self.of(extension).any(|binding| binding.connected)
+    }
+
+    /// All bindings.
+    pub(crate) fn all(&self) -> impl Iterator<Item = &Binding> {
+        self.bindings.values().flat_map(BTreeMap::values)
+    }
+
+    /// A phone's connection is gone: it is not called until it comes back with its next REGISTER.
+    pub(crate) fn flow_closed(&mut self, flow: &Flow) {
+        for binding in self.bindings.values_mut().flat_map(BTreeMap::values_mut) {
+            if binding.flow == *flow {
+                binding.connected = false;
+            }
+        }
+    }
+
+    /// Ends what has run out.
+    pub(crate) fn expire(&mut self, now: Duration) -> Vec<BindingChange> {
+        let over: Vec<(Extension, Device)> = self
+            .all()
+            .filter(|binding| binding.until <= now)
+            .map(|binding| (binding.extension.clone(), binding.device.clone()))
+            .collect();
+        over.iter().filter_map(|(extension, device)| self.unbind(extension, device)).collect()
+    }
+
+    /// When the next binding runs out.
+    pub(crate) fn next_expiry(&self) -> Option<Duration> {
+        self.all().map(|binding| binding.until).min()
+    }
+}
+
+fn read_contact(contact: &NameAddr, request: &Message, settings: &EdgeSettings) -> Result<Asked, Refusal> {
+    let asked_s = match contact.param("expires") {
+        Some(text) => text.parse().ok(),
+        None => request.expires(),
+    };
+    let expires = asked_s.map_or(settings.expires_max, |seconds: u32| Duration::from_secs(seconds.into()));
+    if !expires.is_zero() && expires < settings.expires_min {
+        return Err(Refusal::TooBrief);
+    }
+    let uri = contact.uri.to_string();
+    let device = match contact.param("+sip.instance") {
+        Some(instance) => instance.trim_matches('"').to_owned(),
+        None => uri.clone(),
+    };
+    Ok(Asked {
+        device: Device(device),
+        contact: uri,
+        q: contact.param("q").and_then(thousandths).unwrap_or(1000),
+        expires: expires.min(settings.expires_max),
+    })
+}
+
+/// A qvalue (RFC 3261 § 25.1) in thousandths.
+fn thousandths(q: &str) -> Option<u16> {
+    let (whole, fraction) = q.split_once('.').unwrap_or((q, ""));
+    let whole: u16 = whole.parse().ok()?;
+    let fraction: u16 = format!("{fraction:0<3}").get(..3)?.parse().ok()?;
+    Some((whole.checked_mul(1000)?.checked_add(fraction)?).min(1000))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn q_values_are_read_in_thousandths() {
+        assert_eq!(
+            ["1", "1.0", "0.5", "0.25", "0", "7"].map(thousandths),
+            [1000, 1000, 500, 250, 0, 1000].map(Some)
+        );
+        assert_eq!(thousandths("x"), None);
+    }
+}

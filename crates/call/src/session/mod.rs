@@ -1,0 +1,238 @@
+//! A session: one call at this edge, as a B2BUA of two legs (RFC 7092: signalling only, media stays direct).
+//!
+//! ```text
+//!   Offering ── 2xx ──────────> Talking ── BYE ───────────────────> (over)
+//!      │                           └── called hung up before the
+//!      │                               caller's ACK ──> Closing ──> (over)
+//!      └── refused, cancelled ──> (over)
+//! ```
+//!
+//! Each state is a file and holds only what it knows. An event consumes the session and gives back the next one,
+//! or none when the call is over; its record is put out at that step, once. Offers, answers and their bodies
+//! are passed through untouched in both directions, so a late offer is answered by the caller's ACK.
+
+mod answer;
+mod bye;
+mod closing;
+mod invite;
+mod liveness;
+mod modify;
+mod offering;
+mod talking;
+
+pub(crate) use answer::hang_up_stray;
+pub(crate) use invite::{Target, begin};
+pub(crate) use modify::Passed;
+
+use crate::core::Turn;
+use crate::hop::Hop;
+use crate::io::Output;
+use crate::record::{CallId, CallRecord, CallView, EndedBy, Party, Progress, Role};
+use closing::Closing;
+use model::Cause;
+use model::routing::Step;
+use offering::Offering;
+use serde::{Deserialize, Serialize};
+use sip::transaction::Failure;
+use sip::{ClientKey, Dialog, Flow, Message, ServerKey};
+use std::time::Duration;
+use talking::Talking;
+
+/// One of the two sides of a call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub(crate) enum Side {
+    Caller,
+    Called,
+}
+
+impl Side {
+    pub(crate) fn other(self) -> Side {
+        match self {
+            Side::Caller => Side::Called,
+            Side::Called => Side::Caller,
+        }
+    }
+
+    /// This side, as the one that ended the call.
+    pub(crate) fn ended(self) -> EndedBy {
+        match self {
+            Side::Caller => EndedBy::Caller,
+            Side::Called => EndedBy::Called,
+        }
+    }
+}
+
+/// One call.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Session {
+    facts: Facts,
+    state: State,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "a session is moved once an event, and nearly all of them talk"
+)]
+enum State {
+    /// The INVITE is with one or more phones, or with the cluster.
+    Offering(Offering),
+    /// Answered.
+    Talking(Talking),
+    /// The called party hung up before the caller's ACK: the caller's BYE has to wait for it.
+    Closing(Closing),
+}
+
+/// What is told of the call.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct Facts {
+    pub(crate) call: CallId,
+    pub(crate) session: String,
+    pub(crate) role: Role,
+    pub(crate) caller: Party,
+    pub(crate) dialled: String,
+    pub(crate) called: Party,
+    pub(crate) emergency: bool,
+    pub(crate) created: Duration,
+    pub(crate) ringing: Option<Duration>,
+    pub(crate) answered: Option<Duration>,
+    pub(crate) call_ids: Vec<String>,
+    pub(crate) steps: Vec<Step>,
+}
+
+/// One established leg.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct Leg {
+    pub(crate) hop: Hop,
+    pub(crate) dialog: Dialog,
+    /// The user part of our Contact towards it: the number of the other party.
+    pub(crate) shows: String,
+    /// The last sign of life.
+    pub(crate) heard: Duration,
+    /// When it is asked next whether it is there; `None` while an answer is awaited.
+    pub(crate) next_check: Option<Duration>,
+}
+
+/// What can happen to a call.
+#[derive(Debug)]
+pub(crate) enum Event {
+    /// A CANCEL of the INVITE or re-INVITE served under this key.
+    Cancelled(ServerKey),
+    /// A response to the INVITE of a branch.
+    Response(ClientKey, Message),
+    /// The INVITE of a branch got no response.
+    Failed(ClientKey, Failure),
+    /// What became of a request passed on.
+    Passed(Passed, Result<Message, Failure>),
+    /// What became of the question whether a phone is there.
+    Checked(Side, Result<Message, Failure>),
+    /// A request inside a dialog.
+    Request { side: Side, key: ServerKey, from: Hop, message: Message },
+    /// The ACK of a 2xx.
+    Ack(Side, Message),
+    /// Our 2xx was never acknowledged.
+    Unacknowledged(ServerKey),
+    /// An operator ends it.
+    HangUp,
+    /// The cluster side went down.
+    ClusterDown,
+    /// A phone's flow was replaced by another.
+    Moved(Flow, Flow),
+    /// Time has passed.
+    Tick,
+}
+
+impl Session {
+    /// The next state of the call, or none when it is over.
+    pub(crate) fn handle(self, turn: &mut Turn<'_>, event: Event) -> Option<Session> {
+        let Session { mut facts, state } = self;
+        let next = match state {
+            State::Offering(offering) => offering.handle(&mut facts, turn, event),
+            State::Talking(talking) => talking.handle(&mut facts, turn, event),
+            State::Closing(closing) => closing.handle(&facts, turn, event),
+        };
+        next.map(|state| Session { facts, state })
+    }
+
+    /// When it wants a tick.
+    pub(crate) fn deadline(&self) -> Option<Duration> {
+        match &self.state {
+            State::Offering(offering) => Some(offering.ring_until),
+            State::Talking(talking) => talking.next_check(),
+            State::Closing(_) => None,
+        }
+    }
+
+    /// The call as it is shown; none once its record is written.
+    pub(crate) fn view(&self) -> Option<CallView> {
+        match &self.state {
+            State::Offering(_) => Some(self.facts.view(self.facts.progress())),
+            State::Talking(_) => Some(self.facts.view(Progress::Talking)),
+            State::Closing(_) => None,
+        }
+    }
+
+    /// True for a call that this number began here.
+    pub(crate) fn is_begun_by(&self, number: &str) -> bool {
+        self.facts.role == Role::Originating && self.facts.caller.number == number
+    }
+}
+
+impl Facts {
+    fn progress(&self) -> Progress {
+        match (self.answered, self.ringing) {
+            (Some(_), _) => Progress::Talking,
+            (None, Some(_)) => Progress::Ringing,
+            (None, None) => Progress::Routing,
+        }
+    }
+
+    fn view(&self, progress: Progress) -> CallView {
+        CallView {
+            call: self.call,
+            session: self.session.clone(),
+            role: self.role,
+            caller: self.caller.clone(),
+            called: self.called.clone(),
+            progress,
+            created: self.created,
+            answered: self.answered,
+            call_ids: self.call_ids.clone(),
+        }
+    }
+
+    /// Shows the call as it is now.
+    pub(crate) fn show(&self, turn: &mut Turn<'_>) {
+        turn.out.push(Output::CallChanged(self.view(self.progress())));
+    }
+
+    /// Writes the call's one record.
+    pub(crate) fn end(&self, turn: &mut Turn<'_>, cause: Cause, ended_by: EndedBy) {
+        turn.out.push(Output::CallChanged(self.view(Progress::Ended)));
+        turn.out.push(Output::Ended(CallRecord {
+            session: self.session.clone(),
+            member: turn.core.config.member,
+            role: self.role,
+            caller: self.caller.clone(),
+            dialled: self.dialled.clone(),
+            called: self.called.clone(),
+            emergency: self.emergency,
+            created: self.created,
+            ringing: self.ringing,
+            answered: self.answered,
+            ended: turn.now,
+            cause,
+            ended_by,
+            call_ids: self.call_ids.clone(),
+            steps: self.steps.clone(),
+        }));
+    }
+}
+
+impl Leg {
+    fn moved(&mut self, old: Flow, new: Flow) {
+        if self.hop == Hop::Phone(old) {
+            self.hop = Hop::Phone(new);
+        }
+    }
+}

@@ -1,0 +1,102 @@
+//! What an edge is told when it is made: who it is, its timings and its limits.
+
+use model::MemberNumber;
+use serde::{Deserialize, Serialize};
+use std::time::Duration;
+
+/// Calls one edge carries at a time. A further one is refused with 503/42; an emergency call is not.
+pub const CALLS_MAX: usize = 5_000;
+/// Calls one subscriber may have begun at a time: a phone gone wild fills its own share only.
+pub const CALLS_PER_CALLER_MAX: usize = 10;
+/// Devices bound at one edge. A further one is refused with 503.
+pub const BINDINGS_MAX: usize = 20_000;
+/// Devices of one subscriber. A further one takes the place of the one registered first.
+pub const DEVICES_PER_SUBSCRIBER_MAX: usize = 5;
+/// Bytes of one message's body. A longer one is refused with 513.
+pub const BODY_BYTES_MAX: usize = 16 * 1024;
+/// BYEs owed to members beyond a cut. When full the oldest is given up: liveness ends that leg.
+pub const OWED_MAX: usize = 10_000;
+/// How long a BYE is owed before it is given up.
+pub const OWED_AGE_MAX: Duration = Duration::from_secs(24 * 3600);
+/// How long after a failed attempt an owed BYE is tried again.
+pub const OWED_RETRY: Duration = Duration::from_secs(5);
+/// Wrong passwords from one source for one user before that pair is braked.
+pub const WRONG_PASSWORDS_MAX: u32 = 5;
+/// How long a brake lasts, and how long wrong passwords are remembered.
+pub const BRAKE: Duration = Duration::from_secs(60);
+/// Pairs of source and user the brake remembers. When full the oldest is forgotten.
+pub const BRAKE_ENTRIES_MAX: usize = 10_000;
+
+/// What this member is to the cluster.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Place {
+    /// In no cluster: there is no `Hop::Cluster`.
+    Independent,
+    /// The cluster server: `Hop::Cluster` is its own relay, always there.
+    ClusterServer,
+    /// A node: `Hop::Cluster` is its uplink, there or not.
+    Node,
+}
+
+/// Who an edge is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EdgeConfig {
+    /// Its member number.
+    pub member: MemberNumber,
+    /// What it is to the cluster.
+    pub place: Place,
+    /// The cluster's id, or the machine's own one in no cluster: digest realm and host of addresses.
+    pub realm: String,
+    /// Other host names phones may know this machine by. The SIP domain, the realm, the member's name in the
+    /// cluster and every IP address are accepted anyway.
+    pub aliases: Vec<String>,
+    /// Its timings.
+    pub settings: EdgeSettings,
+}
+
+impl EdgeConfig {
+    /// A member of a cluster, or an independent machine, with default timings.
+    #[must_use]
+    pub fn new(member: MemberNumber, place: Place, realm: &str) -> EdgeConfig {
+        let settings = EdgeSettings::default();
+        EdgeConfig { member, place, realm: realm.to_owned(), aliases: Vec::new(), settings }
+    }
+
+    /// The host that names this member in addresses inside the cluster.
+    #[must_use]
+    pub fn member_host(&self) -> String {
+        format!("n{}.{}", self.member, self.realm)
+    }
+}
+
+/// The timings of an edge.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EdgeSettings {
+    /// How long a phone rings before the call ends with 480/19. Default 60 s.
+    pub no_answer: Duration,
+    /// How much longer the caller's edge waits, so that the called one tells the cause. Default 5 s.
+    pub no_answer_grace: Duration,
+    /// Silence of a leg after which its phone is asked whether it is there. Default 30 s.
+    pub liveness_period: Duration,
+    /// Silence after which a leg's phone is lost. Default 60 s: with one unanswered question (32 s) it is
+    /// freed within 90 s.
+    pub liveness_lost: Duration,
+    /// Shortest registration. Default 60 s.
+    pub expires_min: Duration,
+    /// Longest and default registration. Default 3600 s.
+    pub expires_max: Duration,
+}
+
+impl Default for EdgeSettings {
+    fn default() -> EdgeSettings {
+        EdgeSettings {
+            no_answer: Duration::from_secs(60),
+            no_answer_grace: Duration::from_secs(5),
+            liveness_period: Duration::from_secs(30),
+            liveness_lost: Duration::from_secs(60),
+            expires_min: Duration::from_secs(60),
+            expires_max: Duration::from_secs(3600),
+        }
+    }
+}
