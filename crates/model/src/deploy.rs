@@ -241,9 +241,7 @@ pub fn check_identity<'a>(
     found: &Identified,
     machines: impl Iterator<Item = (&'a str, &'a Machine)> + Clone,
 ) -> Result<Option<Warning>, Refusal> {
-    check_cluster_server_before(machine, machines.clone(), "identified", |server| {
-        server.progress.identity().is_some()
-    })?;
+    check_cluster_server(machine, machines.clone())?;
     if found.release < MINIMUM {
         return Err(Refusal::ReleaseTooLow { found: found.release });
     }
@@ -261,6 +259,17 @@ pub fn check_identity<'a>(
         return Err(Refusal::IdentityInUse { dongle_id: found.dongle_id.clone(), by: by.to_owned() });
     }
     check_clock(found.clock_offset_ms)
+}
+
+/// DEP-27, before a node is even asked: is its cluster server identified?
+///
+/// # Errors
+/// [`Refusal::ClusterServerFirst`].
+pub fn check_cluster_server<'a>(
+    machine: &Machine,
+    machines: impl Iterator<Item = (&'a str, &'a Machine)>,
+) -> Result<(), Refusal> {
+    check_cluster_server_before(machine, machines, "identified", |server| server.progress.identity().is_some())
 }
 
 fn check_cluster_server_before<'a>(

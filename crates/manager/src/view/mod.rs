@@ -8,7 +8,7 @@ pub mod operation;
 pub mod supervision;
 pub mod topology;
 
-pub use operation::{Act, Operation, OperationOutcome, StepReport};
+pub use operation::{Operation, OperationOutcome, StepReport};
 pub use supervision::{
     Check, Doctor, LinkState, LiveState, MachineSight, Map, MapLink, MapMachine, Reach, Verdict,
 };
@@ -19,70 +19,6 @@ pub use topology::{
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
-
-/// Who asks, and for what: an administrator may change, a viewer may look.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "kebab-case")]
-pub enum OperatorRole {
-    /// May change everything.
-    Administrator,
-    /// May look at everything that is not secret.
-    Viewer,
-}
-
-/// `POST /api/v1/login`
-#[derive(Clone, Serialize, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub struct LoginRequest {
-    /// The operator's login name.
-    pub user: String,
-    /// The password.
-    pub password: String,
-}
-
-impl std::fmt::Debug for LoginRequest {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("LoginRequest").field("user", &self.user).finish_non_exhaustive()
-    }
-}
-
-/// The answer to a login: a bearer token, shown once.
-#[derive(Clone, Serialize, Deserialize, ToSchema)]
-pub struct LoginAnswer {
-    /// To be sent as `Authorization: Bearer TOKEN`.
-    pub token: String,
-    /// When it ends, in milliseconds since the Unix epoch.
-    pub expires_ms: u64,
-    /// What its bearer may do.
-    pub role: OperatorRole,
-    /// True while the password is still the first, generated one: it is to be changed.
-    pub must_change: bool,
-}
-
-impl std::fmt::Debug for LoginAnswer {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("LoginAnswer")
-            .field("expires_ms", &self.expires_ms)
-            .field("must_change", &self.must_change)
-            .finish_non_exhaustive()
-    }
-}
-
-/// `POST /api/v1/password`: the bearer's own password.
-#[derive(Clone, Serialize, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub struct PasswordRequest {
-    /// The present password.
-    pub old: String,
-    /// The one to use from now on, at least 10 characters.
-    pub new: String,
-}
-
-impl std::fmt::Debug for PasswordRequest {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("PasswordRequest(…)")
-    }
-}
 
 /// Who is at the other end: `GET /api/v1/manager`, open to all.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]

@@ -7,6 +7,8 @@ use utoipa::ToSchema;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum OperationOutcome {
+    /// It is still going on.
+    Running,
     /// It did what it should.
     Done,
     /// A rule forbids it; nothing was changed.
@@ -20,6 +22,7 @@ impl OperationOutcome {
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
+            OperationOutcome::Running => "running",
             OperationOutcome::Done => "done",
             OperationOutcome::Refused => "refused",
             OperationOutcome::Failed => "failed",
@@ -27,25 +30,12 @@ impl OperationOutcome {
     }
 }
 
-/// What is about to be logged: everything but when and how it ended.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Act {
-    /// Who does it: an operator's login, or the name of a machine.
-    pub who: String,
-    /// What is done, for example `identify` or `configure: certificate`.
-    pub what: String,
-    /// Where: the key of a machine, region, multi-site or cluster.
-    pub place: String,
-    /// Joins the steps of one act.
-    pub run: String,
-}
-
 /// One entry of the operations log.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Operation {
     /// Its number, rising by one.
     pub id: u64,
-    /// When it ended, in milliseconds since the Unix epoch.
+    /// When it began, in milliseconds since the Unix epoch.
     pub when_ms: u64,
     /// Who did it.
     pub who: String,
@@ -54,8 +44,6 @@ pub struct Operation {
     /// Where: the key of a machine, region, multi-site or cluster.
     #[serde(rename = "where")]
     pub place: String,
-    /// Joins the steps of one act.
-    pub run: String,
     /// How it ended.
     pub outcome: OperationOutcome,
     /// How long it took.
