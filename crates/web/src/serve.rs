@@ -110,12 +110,34 @@ pub async fn serve(
     limits: Limits,
     stop: CancellationToken,
 ) -> Result<Server, ServeError> {
-    let acceptor = TlsAcceptor::from(Arc::new(tls(certificate)?));
-    let listener = TcpListener::bind(bind).await.map_err(|source| match source.kind() {
+    serve_on(listen(bind).await?, router, certificate, limits, stop)
+}
+
+/// Takes the port, for a server whose routes must know it before it serves.
+///
+/// # Errors
+/// See [`ServeError`].
+pub async fn listen(bind: SocketAddr) -> Result<TcpListener, ServeError> {
+    TcpListener::bind(bind).await.map_err(|source| match source.kind() {
         io::ErrorKind::AddrInUse => ServeError::AddressInUse { address: bind },
         _ => ServeError::Bind { address: bind, source },
-    })?;
-    let address = listener.local_addr().map_err(|source| ServeError::Bind { address: bind, source })?;
+    })
+}
+
+/// Serves on a port taken before, until `stop`.
+///
+/// # Errors
+/// See [`ServeError`].
+pub fn serve_on(
+    listener: TcpListener,
+    router: Router,
+    certificate: Certificate,
+    limits: Limits,
+    stop: CancellationToken,
+) -> Result<Server, ServeError> {
+    let acceptor = TlsAcceptor::from(Arc::new(tls(certificate)?));
+    let unbound = SocketAddr::from(([0, 0, 0, 0], 0));
+    let address = listener.local_addr().map_err(|source| ServeError::Bind { address: unbound, source })?;
     let front = Front { acceptor, router, limits, stop, sources: Sources::default() };
     Ok(Server { address, task: tokio::spawn(accept(listener, front)) })
 }

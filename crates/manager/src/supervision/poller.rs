@@ -1,0 +1,87 @@
+//! One task a machine asks it for its state, on a connection that is kept.
+
+use super::LOST_AFTER;
+use crate::machine::Machine;
+use crate::service::Service;
+use model::topology::HostPort;
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+/// How often a machine is asked.
+pub const PERIOD: Duration = Duration::from_secs(1);
+
+/// What a task was started for; another task takes its place when this changes.
+#[derive(Debug, PartialEq, Eq)]
+struct Subject {
+    address: HostPort,
+    fingerprint: String,
+}
+
+/// Keeps one task for each claimed machine of the topology until `stop`.
+pub async fn supervise(service: Service, stop: CancellationToken) {
+    let mut tasks: BTreeMap<String, (Subject, JoinHandle<()>)> = BTreeMap::new();
+    let mut tick = tokio::time::interval(PERIOD);
+    while !stop.is_cancelled() {
+        tokio::select! {
+            _ = tick.tick() => {}
+            () = stop.cancelled() => break,
+        }
+        let wanted = subjects(&service);
+        tasks.retain(|key, (subject, task)| {
+            let keep = wanted.get(key) == Some(subject) && !task.is_finished();
+            if !keep {
+                task.abort();
+            }
+            keep
+        });
+        for (key, subject) in wanted {
+            if !tasks.contains_key(&key) {
+                let task = tokio::spawn(watch(service.clone(), key.clone()));
+                tasks.insert(key, (subject, task));
+            }
+        }
+    }
+    for (_, task) in tasks.into_values() {
+        task.abort();
+    }
+}
+
+fn subjects(service: &Service) -> BTreeMap<String, Subject> {
+    let topology = service.snapshot();
+    let subject = |machine: &model::topology::Machine| {
+        let fingerprint = machine.progress.fingerprint()?.to_owned();
+        Some(Subject { address: machine.address.clone(), fingerprint })
+    };
+    topology.by_key().filter_map(|(key, machine)| Some((key.to_owned(), subject(machine)?))).collect()
+}
+
+async fn watch(service: Service, key: String) {
+    let machine = match service.machine(&key) {
+        Ok(machine) => machine,
+        Err(fault) => {
+            tracing::warn!(%key, %fault, "a machine cannot be supervised");
+            service.sights().failed(&key, fault.to_string(), Instant::now());
+            return;
+        }
+    };
+    let mut tick = tokio::time::interval(PERIOD);
+    tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        tick.tick().await;
+        if ask(&service, &key, &machine).await {
+            service.hub().publish("map", &key);
+        }
+    }
+}
+
+async fn ask(service: &Service, key: &str, machine: &Machine) -> bool {
+    let answer = tokio::time::timeout(LOST_AFTER, machine.state()).await;
+    let now = Instant::now();
+    match answer {
+        Ok(Ok((state, offset))) => service.sights().answered(key, state, offset, now),
+        Ok(Err(fault)) => service.sights().failed(key, fault.to_string(), now),
+        Err(_) => service.sights().failed(key, format!("no answer within {} s", LOST_AFTER.as_secs()), now),
+    }
+}
