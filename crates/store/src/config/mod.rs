@@ -196,6 +196,12 @@ pub(crate) fn is_replicated(kind: Kind) -> bool {
     matches!(kind.scope(), Scope::Common | Scope::Subscriber)
 }
 
+impl std::fmt::Debug for ConfigStore {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ConfigStore").field("path", &self.path()).finish_non_exhaustive()
+    }
+}
+
 impl ConfigStore {
     /// Opens the store, making it when it never existed.
     ///
