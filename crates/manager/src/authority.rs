@@ -96,7 +96,7 @@ fn set_dates(params: &mut CertificateParams, now: Timestamp, days: i64) -> Resul
 #[cfg(test)]
 mod tests {
     use super::*;
-    use x509_parser::prelude::*;
+    use x509_parser::prelude::{X509Certificate, parse_x509_pem};
 
     fn now() -> Timestamp {
         "2026-11-22T12:00:00Z".parse().unwrap()
@@ -129,7 +129,8 @@ mod tests {
             assert!(!leaf.is_ca());
             assert!(leaf.verify_signature(Some(ca.parse_x509().unwrap().public_key())).is_ok());
             assert!(leaf.verify_signature(Some(foreign.parse_x509().unwrap().public_key())).is_err());
-            let days = (leaf.validity().not_after.timestamp() - leaf.validity().not_before.timestamp()) / 86_400;
+            let days =
+                (leaf.validity().not_after.timestamp() - leaf.validity().not_before.timestamp()) / 86_400;
             assert_eq!(days, MEMBER_DAYS + BACKDATED_DAYS);
             assert!(leaf.validity().not_before.timestamp() <= now().as_second() - 12 * 3_600);
         });

@@ -4,13 +4,14 @@
 //! printed by the manager at its start and kept in `<dir>/fingerprint`.
 
 use crate::view::{
-    ClaimRequest, ConfigureRequest, Deployment, Doctor, MachineCreate, MachineEdit, MachineView, ManagerView, Map,
-    MultiSiteRequest, MultiSiteView, ObjectValue, Operation, RegionRequest, RegionView,
+    ClaimRequest, ConfigureRequest, Deployment, Doctor, MachineCreate, MachineEdit, MachineView, ManagerView,
+    Map, MultiSiteRequest, MultiSiteView, ObjectValue, Operation, RegionRequest, RegionView,
 };
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
-use web::client::EventStream;
-pub use web::{Client as Wire, ClientError, Fingerprint};
+pub use web::auth::Login;
+pub use web::client::{Event, EventStream};
+pub use web::{ApiError, Client as Wire, ClientError, Fingerprint, account::Role};
 
 /// A configuration waits for a machine to restart and synchronise; the answer may take as long.
 const CONFIGURE_DEADLINE: Duration = Duration::from_secs(180);
@@ -52,9 +53,9 @@ impl Client {
     ///
     /// # Errors
     /// See [`ClientError`].
-    pub async fn login(&mut self, user: &str, password: &str) -> Result<LoginAnswer, ClientError> {
-        let request = LoginRequest { user: user.to_owned(), password: password.to_owned() };
-        let answer: LoginAnswer = self.wire.post("/api/v1/login", &request).await?;
+    pub async fn login(&mut self, user: &str, password: &str) -> Result<Login, ClientError> {
+        let credentials = serde_json::json!({ "user": user, "password": password });
+        let answer: Login = self.wire.post("/api/v1/login", &credentials).await?;
         self.wire = self.wire.clone().with_token(&answer.token);
         Ok(answer)
     }
@@ -78,8 +79,9 @@ impl Client {
     /// # Errors
     /// See [`ClientError`].
     pub async fn change_password(&self, old: &str, new: &str) -> Result<(), ClientError> {
-        let request = PasswordRequest { old: old.to_owned(), new: new.to_owned() };
-        self.wire.post("/api/v1/password", &request).await
+        let change = serde_json::json!({ "old": old, "new": new });
+        let _done: serde_json::Value = self.wire.post("/api/v1/password", &change).await?;
+        Ok(())
     }
 
     /// The regions.
@@ -268,7 +270,8 @@ impl Client {
         self.wire.clone().with_deadline(Duration::from_secs(30)).get("/api/v1/doctor").await
     }
 
-    /// Follows what happens: events named `operation`, `map` and `topology`, their data the JSON of the view.
+    /// Follows what happens: topic `operation` (its data an [`Operation`]), and `map` and `topology`, which only say
+    /// that something changed.
     ///
     /// # Errors
     /// See [`ClientError`].
@@ -299,6 +302,9 @@ mod tests {
 
     #[test]
     fn a_key_stays_one_path_segment() {
-        assert_eq!(object_path("c-1", "special-number", "*11#/a b"), "/api/v1/clusters/c-1/objects/special-number/%2A11%23%2Fa%20b");
+        assert_eq!(
+            object_path("c-1", "special-number", "*11#/a b"),
+            "/api/v1/clusters/c-1/objects/special-number/%2A11%23%2Fa%20b"
+        );
     }
 }

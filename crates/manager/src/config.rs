@@ -87,7 +87,11 @@ impl Config {
         if config.dir.is_relative() {
             config.dir = path.parent().unwrap_or(Path::new("")).join(&config.dir);
         }
-        config.check().map_err(|(field, reason)| ConfigError::Invalid { path: path.to_owned(), field, reason })?;
+        config.check().map_err(|(field, reason)| ConfigError::Invalid {
+            path: path.to_owned(),
+            field,
+            reason,
+        })?;
         Ok(config)
     }
 

@@ -16,10 +16,10 @@ use tokio_util::sync::CancellationToken;
 use web::account::Role;
 use web::cert::{CertificateError, PemPair};
 use web::serve::{Limits, ServeError, Server};
-use web::{ApiError, AccountStore as _, Auth, Certificate, Fingerprint, Hub};
+use web::{AccountStore as _, ApiError, Auth, Certificate, Fingerprint, Hub};
 
 /// The login of the first operator.
-pub const FIRST_USER: &str = "admin";
+const FIRST_USER: &str = "admin";
 
 /// Why a manager does not start.
 #[derive(Debug, thiserror::Error)]
@@ -100,8 +100,9 @@ impl Manager {
         let hub = Hub::new(stop.clone());
         let auth = Auth::new(Arc::new(Accounts(store.clone())));
         let first_login = first_login(&store, &auth, &config.dir).await?;
-        let listener = web::serve::bind(config.bind).await?;
-        let address = listener.local_addr().map_err(|source| ServeError::Bind { address: config.bind, source })?;
+        let listener = web::serve::listen(config.bind).await?;
+        let address =
+            listener.local_addr().map_err(|source| ServeError::Bind { address: config.bind, source })?;
         let contact = ManagerContact {
             name: config.name.clone(),
             announce_url: format!("https://{}/api/v1/announce", config.public_address(address)),
@@ -188,7 +189,8 @@ fn web_certificate(config: &Config) -> Result<PemPair, StartError> {
         return Ok(pair);
     }
     let public = config.public_address(config.bind);
-    let host = model::topology::HostPort::parse(&public, 1).map_or_else(|_| public.clone(), |address| address.host);
+    let host =
+        model::topology::HostPort::parse(&public, 1).map_or_else(|_| public.clone(), |address| address.host);
     let mut names = vec!["localhost".to_owned(), config.bind.ip().to_string(), host];
     names.sort();
     names.dedup();
@@ -198,7 +200,11 @@ fn web_certificate(config: &Config) -> Result<PemPair, StartError> {
 }
 
 /// Makes the first operator, unless there already is one.
-async fn first_login(store: &Arc<ConfigStore>, auth: &Auth, dir: &Path) -> Result<Option<FirstLogin>, StartError> {
+async fn first_login(
+    store: &Arc<ConfigStore>,
+    auth: &Auth,
+    dir: &Path,
+) -> Result<Option<FirstLogin>, StartError> {
     let exists = Accounts(store.clone()).load(FIRST_USER).map_err(StartError::Account)?.is_some();
     if exists {
         return Ok(None);

@@ -132,6 +132,16 @@ impl Vault {
         remove(&self.authority_path(cluster))
     }
 
+    /// Writes, syncs and removes a file: whether secrets can be kept now.
+    ///
+    /// # Errors
+    /// [`VaultError::File`].
+    pub fn probe(&self) -> Result<(), VaultError> {
+        let path = self.dir.join("probe");
+        write_private(&path, b"probe")?;
+        remove(&path)
+    }
+
     // Keys of machines are slugs and cluster ids are DNS labels: neither can leave the folder.
     fn machine_path(&self, key: &str) -> PathBuf {
         self.dir.join(format!("machine-{key}.json"))
@@ -150,19 +160,15 @@ pub fn write_private(path: &Path, bytes: &[u8]) -> Result<(), VaultError> {
     let fault = |source| VaultError::File { path: path.to_owned(), source };
     let beside = path.with_extension("new");
     remove(&beside)?;
-    let mut file = std::fs::OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(&beside)
-        .map_err(fault)?;
+    let mut file =
+        std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&beside).map_err(fault)?;
     file.write_all(bytes).and_then(|()| file.sync_all()).map_err(fault)?;
     std::fs::rename(&beside, path).map_err(fault)?;
     let folder = path.parent().unwrap_or(Path::new("."));
     std::fs::File::open(folder).and_then(|folder| folder.sync_all()).map_err(fault)
 }
 
-fn write_json<T: Serialize>(path: &Path, value: &T) -> Result<(), VaultError> {
+pub(crate) fn write_json<T: Serialize>(path: &Path, value: &T) -> Result<(), VaultError> {
     let text = serde_json::to_vec_pretty(value)
         .map_err(|source| VaultError::Damaged { path: path.to_owned(), source })?;
     write_private(path, &text)

@@ -269,7 +269,9 @@ pub fn check_cluster_server<'a>(
     machine: &Machine,
     machines: impl Iterator<Item = (&'a str, &'a Machine)>,
 ) -> Result<(), Refusal> {
-    check_cluster_server_before(machine, machines, "identified", |server| server.progress.identity().is_some())
+    check_cluster_server_before(machine, machines, "identified", |server| {
+        server.progress.identity().is_some()
+    })
 }
 
 fn check_cluster_server_before<'a>(

@@ -27,7 +27,9 @@ pub enum MachineError {
     #[error(transparent)]
     Client(#[from] ClientError),
     /// The certificate it names is not the one it shows, or it does not know the code it should have made.
-    #[error("the machine at {address} could not prove that it knows the claim code: a man in the middle, or another machine")]
+    #[error(
+        "the machine at {address} could not prove that it knows the claim code: a man in the middle, or another machine"
+    )]
     NoProof {
         /// Where.
         address: String,
@@ -71,7 +73,11 @@ pub async fn look(address: &HostPort) -> Result<Look, MachineError> {
     let no_proof = || MachineError::NoProof { address: address.to_string() };
     let fingerprint = client.fingerprint_seen().ok_or_else(no_proof)?;
     // A relay that only passes the identity on is seen here; one that rewrites it fails the proof.
-    if identity.fingerprint.parse() == Ok(fingerprint) { Ok(Look { identity, fingerprint }) } else { Err(no_proof()) }
+    if identity.fingerprint.parse() == Ok(fingerprint) {
+        Ok(Look { identity, fingerprint })
+    } else {
+        Err(no_proof())
+    }
 }
 
 /// Claims the machine that was looked at: from now on it obeys this manager only.

@@ -3,6 +3,9 @@
 //!
 //! A machine proves itself with the token it gave at its claim. Only a hash of the token is compared.
 
+use super::Service;
+use super::error::ServiceError;
+use super::journal::Told;
 use crate::machine::wire::Announcement;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -65,6 +68,24 @@ impl Announcements {
 
     fn tokens(&self) -> std::sync::MutexGuard<'_, BTreeMap<[u8; 32], String>> {
         self.tokens.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Service {
+    /// A machine has announced itself: the log says so, and whoever waits for it goes on.
+    ///
+    /// # Errors
+    /// What the disk says.
+    pub async fn announced(&self, heard: Heard) -> Result<(), ServiceError> {
+        let said = &heard.said;
+        let number = said.node_number.map_or(String::new(), |number| format!(" {number}"));
+        let detail = format!(
+            "PBX_INFOS {}: {}{number}, release {}, {}",
+            said.event, said.role, said.release, said.dongle_id
+        );
+        let who = heard.machine.clone();
+        self.announcements().hear(heard);
+        self.journal().record(&who, "announce", &who, async { Ok(Told::new((), detail)) }).await.0
     }
 }
 

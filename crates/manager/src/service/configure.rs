@@ -36,7 +36,12 @@ impl Service {
     ///
     /// # Errors
     /// See [`ServiceError`]; the operations log has each step.
-    pub async fn configure(&self, who: &Principal, key: &str, force: bool) -> Result<Deployment, ServiceError> {
+    pub async fn configure(
+        &self,
+        who: &Principal,
+        key: &str,
+        force: bool,
+    ) -> Result<Deployment, ServiceError> {
         administrator(who)?;
         let run = Run::prepare(self, &who.user, key, force)?;
         match tokio::spawn(run.go()).await {
@@ -250,7 +255,9 @@ impl Run {
         let (cluster, assignment) = (self.cluster()?, self.assignment()?);
         let host = cluster.member_host(assignment.number);
         let authority = self.service.vault().authority(&cluster)?.ok_or_else(|| {
-            ServiceError::Ours(ApiError::internal(format!("the authority of {cluster} is missing from the vault")))
+            ServiceError::Ours(ApiError::internal(format!(
+                "the authority of {cluster} is missing from the vault"
+            )))
         })?;
         let csr = self.machine.csr(&host).await?;
         self.certificate_pem =
@@ -281,7 +288,11 @@ impl Run {
             force: self.force,
         };
         self.machine.set_role(&request).await?;
-        if is_node { Ok(format!("node {}, dials {cs_address}", assignment.number)) } else { Ok(request.role.to_owned()) }
+        if is_node {
+            Ok(format!("node {}, dials {cs_address}", assignment.number))
+        } else {
+            Ok(request.role.to_owned())
+        }
     }
 
     /// DEP-35.
@@ -303,9 +314,13 @@ impl Run {
                 continue;
             }
             if heard.said.role == expected && heard.said.node_number.unwrap_or(0) == number {
-                return Ok(format!("{} {}, release {}", heard.said.event, heard.said.role, heard.said.release));
+                return Ok(format!(
+                    "{} {}, release {}",
+                    heard.said.event, heard.said.role, heard.said.release
+                ));
             }
-            seen = format!("it announced itself as {} {}", heard.said.role, heard.said.node_number.unwrap_or(0));
+            seen =
+                format!("it announced itself as {} {}", heard.said.role, heard.said.node_number.unwrap_or(0));
         }
     }
 
@@ -317,7 +332,10 @@ impl Run {
             let seen = match self.centre.2.state().await {
                 Ok((state, _)) => match state.nodes.iter().find(|node| node.number == number) {
                     Some(node) if is_synchronised(node) => {
-                        return Ok(format!("connected and synchronised at revision {}", state.position.revision));
+                        return Ok(format!(
+                            "connected and synchronised at revision {}",
+                            state.position.revision
+                        ));
                     }
                     Some(node) => format!("the cluster server sees it {}", node.state),
                     None => "the cluster server does not see it".to_owned(),

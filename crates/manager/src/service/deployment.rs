@@ -22,7 +22,8 @@ impl Service {
     pub async fn claim(&self, who: &Principal, key: &str, code: &str) -> Result<Deployment, ServiceError> {
         administrator(who)?;
         let _turn = self.take_turn(key)?;
-        let (done, report) = self.journal().record(&who.user, "claim", key, self.do_claim(key, code.trim())).await;
+        let (done, report) =
+            self.journal().record(&who.user, "claim", key, self.do_claim(key, code.trim())).await;
         Ok(deployment(done?, report, Vec::new()))
     }
 
@@ -99,7 +100,12 @@ impl Service {
         self.journal().record(&who.user, "delete machine", key, work).await.0
     }
 
-    async fn withdraw_number(&self, topology: &Topology, key: &str, node: &Machine) -> Result<(), ServiceError> {
+    async fn withdraw_number(
+        &self,
+        topology: &Topology,
+        key: &str,
+        node: &Machine,
+    ) -> Result<(), ServiceError> {
         let (Some(assignment), Some(_)) = (node.progress.assignment(), node.cluster_server()) else {
             return Ok(());
         };
@@ -107,7 +113,9 @@ impl Service {
         let path = format!("/api/v1/objects/{}/{}", Kind::Node, assignment.number);
         match self.connect(centre, server)?.client().delete::<serde_json::Value>(&path).await {
             Ok(_) => Ok(()),
-            Err(ClientError::Refused(refusal)) if refusal.status == axum::http::StatusCode::NOT_FOUND => Ok(()),
+            Err(ClientError::Refused(refusal)) if refusal.status == axum::http::StatusCode::NOT_FOUND => {
+                Ok(())
+            }
             Err(fault) => Err(ServiceError::Step {
                 step: "node-record",
                 next: "bring the cluster server back first: it must refuse the node from now on",
@@ -130,7 +138,9 @@ impl Service {
         };
         match release.await {
             Ok(_) => "the machine was reset and may be claimed again".to_owned(),
-            Err(fault) => format!("the machine could not be reset ({fault}): do a TOTAL start at its console"),
+            Err(fault) => {
+                format!("the machine could not be reset ({fault}): do a TOTAL start at its console")
+            }
         }
     }
 
@@ -178,7 +188,11 @@ fn keep_identity(key: &str, machine: &Machine, identity: Identified) -> Result<M
     Ok(Machine { progress, ..machine.clone() })
 }
 
-pub(super) fn deployment(machine: MachineView, report: Option<StepReport>, warnings: Vec<String>) -> Deployment {
+pub(super) fn deployment(
+    machine: MachineView,
+    report: Option<StepReport>,
+    warnings: Vec<String>,
+) -> Deployment {
     Deployment { machine, steps: report.into_iter().collect(), warnings, admin_password: None }
 }
 

@@ -132,13 +132,19 @@ impl ServiceError {
     pub fn next(&self) -> String {
         match self {
             ServiceError::Refused(refusal) => refusal.next(),
-            ServiceError::Invalid(_) | ServiceError::Field { .. } => "correct the field and send it again".to_owned(),
+            ServiceError::Invalid(_) | ServiceError::Field { .. } => {
+                "correct the field and send it again".to_owned()
+            }
             ServiceError::NotFound { .. } => "list what there is and check the key".to_owned(),
             ServiceError::InUse { what, .. } => format!("delete its {what} first"),
             ServiceError::Busy { .. } => "wait until it has ended; the operations log shows it".to_owned(),
-            ServiceError::OutOfDate { .. } => "look at the machine's state, then repeat this if needed".to_owned(),
+            ServiceError::OutOfDate { .. } => {
+                "look at the machine's state, then repeat this if needed".to_owned()
+            }
             ServiceError::Machine(fault) => next_of_machine(fault),
-            ServiceError::Forbidden(fault) | ServiceError::Ours(fault) => fault.next.clone().unwrap_or_default(),
+            ServiceError::Forbidden(fault) | ServiceError::Ours(fault) => {
+                fault.next.clone().unwrap_or_default()
+            }
             ServiceError::Deadline { .. } => String::new(),
             ServiceError::Store(_) | ServiceError::Vault(_) => {
                 "see to the manager's disk (pleiad ctl doctor), then repeat this".to_owned()
@@ -167,7 +173,9 @@ impl ServiceError {
             ServiceError::Forbidden(fault) | ServiceError::Ours(fault) => {
                 return (fault.status, fault.code.to_string());
             }
-            ServiceError::Store(fault) if fault.is_transient() => (StatusCode::SERVICE_UNAVAILABLE, "store-busy"),
+            ServiceError::Store(fault) if fault.is_transient() => {
+                (StatusCode::SERVICE_UNAVAILABLE, "store-busy")
+            }
             ServiceError::Store(_) => (StatusCode::INTERNAL_SERVER_ERROR, "store"),
             ServiceError::Vault(_) => (StatusCode::INTERNAL_SERVER_ERROR, "secrets"),
             ServiceError::Authority(_) => (StatusCode::INTERNAL_SERVER_ERROR, "authority"),
@@ -179,8 +187,12 @@ impl ServiceError {
 
 fn next_of_machine(fault: &MachineError) -> String {
     let text = match fault {
-        MachineError::NoProof { .. } => "compare the fingerprint on the machine's console with the one at this address",
-        MachineError::Client(ClientError::Refused(refusal)) => return refusal.next.clone().unwrap_or_default(),
+        MachineError::NoProof { .. } => {
+            "compare the fingerprint on the machine's console with the one at this address"
+        }
+        MachineError::Client(ClientError::Refused(refusal)) => {
+            return refusal.next.clone().unwrap_or_default();
+        }
         MachineError::Client(ClientError::WrongCertificate { .. }) => {
             "check the address; if the machine was reset or replaced, delete it here and add it anew"
         }
@@ -191,7 +203,9 @@ fn next_of_machine(fault: &MachineError) -> String {
         MachineError::Client(ClientError::Tls { .. } | ClientError::Malformed { .. }) => {
             "check that the address is that of a machine's web port"
         }
-        MachineError::Client(ClientError::Broken { .. }) => "repeat this; if it breaks again, see the machine's log",
+        MachineError::Client(ClientError::Broken { .. }) => {
+            "repeat this; if it breaks again, see the machine's log"
+        }
     };
     text.to_owned()
 }

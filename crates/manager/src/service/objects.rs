@@ -92,7 +92,8 @@ impl Service {
             None => format!("/api/v1/{what}"),
         };
         let (_, body) = self.machine(key)?.client().send(Method::GET, &path, Default::default()).await?;
-        Ok(serde_json::from_slice(&body).unwrap_or_else(|_| Value::String(String::from_utf8_lossy(&body).into())))
+        Ok(serde_json::from_slice(&body)
+            .unwrap_or_else(|_| Value::String(String::from_utf8_lossy(&body).into())))
     }
 
     fn centre(&self, cluster: &str) -> Result<(String, Machine), ServiceError> {

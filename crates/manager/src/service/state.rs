@@ -57,7 +57,10 @@ impl Topology {
     }
 
     /// The nodes of a cluster server.
-    pub fn nodes_of<'a>(&'a self, cluster_server: &'a str) -> impl Iterator<Item = (&'a str, &'a Machine)> + Clone {
+    pub fn nodes_of<'a>(
+        &'a self,
+        cluster_server: &'a str,
+    ) -> impl Iterator<Item = (&'a str, &'a Machine)> + Clone {
         self.by_key().filter(move |(_, machine)| machine.cluster_server() == Some(cluster_server))
     }
 

@@ -32,9 +32,14 @@ impl Service {
     ///
     /// # Errors
     /// See [`ServiceError`].
-    pub async fn create_region(&self, who: &Principal, request: &RegionRequest) -> Result<RegionView, ServiceError> {
+    pub async fn create_region(
+        &self,
+        who: &Principal,
+        request: &RegionRequest,
+    ) -> Result<RegionView, ServiceError> {
         administrator(who)?;
-        let region = domain::Region { name: request.name.trim().to_owned(), comment: request.comment.clone() };
+        let region =
+            domain::Region { name: request.name.trim().to_owned(), comment: request.comment.clone() };
         let work = self.edit(|topology| {
             let key = key_of_name(&region.name, |key| topology.regions.contains_key(key));
             region.validate(&key)?;
@@ -59,7 +64,8 @@ impl Service {
         request: &RegionRequest,
     ) -> Result<RegionView, ServiceError> {
         administrator(who)?;
-        let region = domain::Region { name: request.name.trim().to_owned(), comment: request.comment.clone() };
+        let region =
+            domain::Region { name: request.name.trim().to_owned(), comment: request.comment.clone() };
         let work = self.edit(|topology| {
             topology.region(key)?;
             region.validate(key)?;
@@ -82,7 +88,12 @@ impl Service {
             topology.region(key)?;
             let count = topology.multi_sites.values().filter(|site| site.region == key).count();
             if count > 0 {
-                return Err(ServiceError::InUse { kind: "region", key: key.to_owned(), count, what: "multi-sites" });
+                return Err(ServiceError::InUse {
+                    kind: "region",
+                    key: key.to_owned(),
+                    count,
+                    what: "multi-sites",
+                });
             }
             let mut next = topology.clone();
             next.regions.remove(key);
@@ -192,7 +203,11 @@ impl Service {
     ///
     /// # Errors
     /// See [`ServiceError`].
-    pub async fn create_machine(&self, who: &Principal, request: &MachineCreate) -> Result<MachineView, ServiceError> {
+    pub async fn create_machine(
+        &self,
+        who: &Principal,
+        request: &MachineCreate,
+    ) -> Result<MachineView, ServiceError> {
         administrator(who)?;
         let work = self.edit(|topology| {
             let key = key_of_name(&request.name, |key| topology.machines.contains_key(key));
@@ -204,7 +219,10 @@ impl Service {
         });
         let told = async {
             let view = self.machine_of(&work.await?)?;
-            let place = view.cs.as_deref().map_or(format!("multi-site '{}'", view.multi_site), |cs| format!("cluster of '{cs}'"));
+            let place = view
+                .cs
+                .as_deref()
+                .map_or(format!("multi-site '{}'", view.multi_site), |cs| format!("cluster of '{cs}'"));
             Ok(Told::new(view, format!("created in {place}")))
         };
         let what = match request.kind {
@@ -258,7 +276,12 @@ impl Service {
         .await
     }
 
-    pub(crate) fn machine_view(&self, topology: &Topology, key: &str, machine: &domain::Machine) -> MachineView {
+    pub(crate) fn machine_view(
+        &self,
+        topology: &Topology,
+        key: &str,
+        machine: &domain::Machine,
+    ) -> MachineView {
         let centre = topology.centre_of(key, machine).map(|(_, server)| server);
         let purpose = centre.and_then(|server| match &server.purpose {
             Purpose::ClusterServer { multi_site, domain, site_number, cluster } => {
@@ -315,7 +338,8 @@ pub(crate) fn progress_of(machine: &domain::Machine) -> Progress {
 }
 
 fn next_of(machine: &domain::Machine, centre: Option<&domain::Machine>) -> &'static str {
-    let centre_far_enough = |enough: fn(&domain::Progress) -> bool| centre.is_some_and(|server| enough(&server.progress));
+    let centre_far_enough =
+        |enough: fn(&domain::Progress) -> bool| centre.is_some_and(|server| enough(&server.progress));
     match machine.progress {
         domain::Progress::Created => "claim it with the code it shows on its console",
         domain::Progress::Claimed { .. }
@@ -361,7 +385,11 @@ fn check_multi_site(topology: &Topology, key: &str, site: &domain::MultiSite) ->
     topology.region(&site.region).map(|_| ())
 }
 
-fn new_machine(topology: &Topology, key: &str, request: &MachineCreate) -> Result<domain::Machine, ServiceError> {
+fn new_machine(
+    topology: &Topology,
+    key: &str,
+    request: &MachineCreate,
+) -> Result<domain::Machine, ServiceError> {
     if request.name.trim().is_empty() {
         return Err(field("name", "a name is compulsory"));
     }
@@ -429,9 +457,9 @@ fn web_address(text: &str) -> Result<HostPort, ServiceError> {
 fn link_address(text: Option<&str>) -> Result<Option<HostPort>, ServiceError> {
     match text.map(str::trim) {
         None | Some("") => Ok(None),
-        Some(text) => {
-            HostPort::parse(text, LINK_PORT).map(Some).map_err(|fault| field("link_address", fault.to_string()))
-        }
+        Some(text) => HostPort::parse(text, LINK_PORT)
+            .map(Some)
+            .map_err(|fault| field("link_address", fault.to_string())),
     }
 }
 

@@ -21,8 +21,14 @@ impl Service {
         let sights = self.sights();
         Map {
             at_ms: unix_ms(),
-            machines: topology.by_key().map(|(key, machine)| map_machine(&topology, sights, key, machine)).collect(),
-            links: topology.by_key().filter_map(|(key, machine)| map_link(&topology, sights, key, machine)).collect(),
+            machines: topology
+                .by_key()
+                .map(|(key, machine)| map_machine(&topology, sights, key, machine))
+                .collect(),
+            links: topology
+                .by_key()
+                .filter_map(|(key, machine)| map_link(&topology, sights, key, machine))
+                .collect(),
         }
     }
 }
@@ -49,7 +55,8 @@ fn map_link(topology: &Topology, sights: &Sights, key: &str, node: &Machine) -> 
     let (cs, _) = topology.centre_of(key, node).filter(|(centre, _)| *centre != key)?;
     let number = node.progress.assignment()?.number.get();
     let centre = sights.of(cs);
-    let entry = centre.as_ref().and_then(Sight::fresh).map(|state| state.nodes.iter().find(|n| n.number == number));
+    let entry =
+        centre.as_ref().and_then(Sight::fresh).map(|state| state.nodes.iter().find(|n| n.number == number));
     let own = sights.of(key);
     let (state, since_ms, detail) = judge(entry, own.as_ref());
     let entry = entry.flatten();
@@ -68,7 +75,8 @@ fn map_link(topology: &Topology, sights: &Sights, key: &str, node: &Machine) -> 
 /// `Some(None)` when it does not know the node.
 fn judge(entry: Option<Option<&NodeSight>>, own: Option<&Sight>) -> (LinkState, u64, String) {
     let own_word = own.and_then(Sight::fresh).map(|state| state.state.as_str());
-    let own_since = own.and_then(Sight::fresh).and_then(|state| state.uplink.as_ref()).map_or(0, |u| u.since_ms);
+    let own_since =
+        own.and_then(Sight::fresh).and_then(|state| state.uplink.as_ref()).map_or(0, |u| u.since_ms);
     let lost_since = own.filter(|sight| sight.reach == Reach::Lost).map(|sight| sight.since_ms);
     match (entry, own_word) {
         (Some(Some(node)), _) if node.state == "connected" => {
@@ -86,11 +94,14 @@ fn judge(entry: Option<Option<&NodeSight>>, own: Option<&Sight>) -> (LinkState, 
             let since = known.map(|node| node.since_ms).or(lost_since).unwrap_or(0);
             (LinkState::Lost, since, "no link at the cluster server, and the node does not answer".to_owned())
         }
-        (None, Some("connected")) => {
-            (LinkState::Up, own_since, "as the node says; the cluster server does not answer the manager".to_owned())
-        }
+        (None, Some("connected")) => (
+            LinkState::Up,
+            own_since,
+            "as the node says; the cluster server does not answer the manager".to_owned(),
+        ),
         (None, Some(word)) => {
-            let detail = format!("the node says it is {word}; the cluster server does not answer the manager");
+            let detail =
+                format!("the node says it is {word}; the cluster server does not answer the manager");
             (LinkState::Isolated, own_since, detail)
         }
         (None, None) => (LinkState::Unknown, 0, "neither end answers the manager".to_owned()),

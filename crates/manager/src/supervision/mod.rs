@@ -83,7 +83,13 @@ impl Sights {
     #[must_use]
     pub fn live(&self, key: &str) -> LiveState {
         let Some(sight) = self.of(key) else {
-            return LiveState { reach: Reach::Unknown, age_ms: 0, since_ms: 0, sight: None, fault: String::new() };
+            return LiveState {
+                reach: Reach::Unknown,
+                age_ms: 0,
+                since_ms: 0,
+                sight: None,
+                fault: String::new(),
+            };
         };
         let age = sight.last.as_ref().map(|(_, _, at)| at.elapsed()).unwrap_or_default();
         LiveState {

@@ -10,7 +10,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 /// How often a machine is asked.
-pub const PERIOD: Duration = Duration::from_secs(1);
+const PERIOD: Duration = Duration::from_secs(1);
 
 /// What a task was started for; another task takes its place when this changes.
 #[derive(Debug, PartialEq, Eq)]
@@ -37,10 +37,8 @@ pub async fn supervise(service: Service, stop: CancellationToken) {
             keep
         });
         for (key, subject) in wanted {
-            if !tasks.contains_key(&key) {
-                let task = tokio::spawn(watch(service.clone(), key.clone()));
-                tasks.insert(key, (subject, task));
-            }
+            let watched = key.clone();
+            tasks.entry(key).or_insert_with(|| (subject, tokio::spawn(watch(service.clone(), watched))));
         }
     }
     for (_, task) in tasks.into_values() {

@@ -1,0 +1,101 @@
+//! The manager's HTTPS API: each handler reads the request, calls one function of the service, and answers its
+//! view. The OpenAPI document is made of the same declarations.
+
+mod clusters;
+mod deployment;
+mod supervision;
+mod topology;
+
+use crate::service::Service;
+use axum::Router;
+use axum::http::HeaderMap;
+use std::sync::Arc;
+use utoipa::OpenApi as _;
+use utoipa_axum::router::OpenApiRouter;
+use web::app::App;
+use web::error::ErrorBody;
+use web::face::{Face, MenuGroup};
+use web::{Auth, Hub};
+
+/// The menu of the pages.
+const MENU: &[MenuGroup] = &[];
+
+#[derive(utoipa::OpenApi)]
+#[openapi(
+    info(title = "Pleiad manager", description = "Topology, deployment, supervision of Pleiad clusters."),
+    components(schemas(ErrorBody)),
+    modifiers(&Bearer)
+)]
+struct Document;
+
+/// Every path but the open ones takes a bearer token of `POST /api/v1/login`.
+struct Bearer;
+
+impl utoipa::Modify for Bearer {
+    fn modify(&self, document: &mut utoipa::openapi::OpenApi) {
+        use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
+        let scheme = SecurityScheme::Http(HttpBuilder::new().scheme(HttpAuthScheme::Bearer).build());
+        document.components.get_or_insert_with(Default::default).add_security_scheme("bearer", scheme);
+    }
+}
+
+/// Everything the manager serves.
+pub(crate) fn router(service: Service, auth: Auth, hub: Hub) -> Router {
+    let face = Face {
+        title: "Manager",
+        place: service.name().to_owned(),
+        release: model::release::THIS.to_string(),
+        menu: MENU,
+    };
+    let (api, document) = routes().split_for_parts();
+    let document = Arc::new(document);
+    let routes = api.with_state(service).route(
+        "/api/openapi.json",
+        axum::routing::get(move || {
+            let document = document.clone();
+            async move { axum::Json(document.as_ref().clone()) }
+        }),
+    );
+    App { face: Arc::new(face), auth, hub, routes }.router()
+}
+
+fn routes() -> OpenApiRouter<Service> {
+    OpenApiRouter::with_openapi(Document::openapi())
+        .merge(topology::routes())
+        .merge(deployment::routes())
+        .merge(clusters::routes())
+        .merge(supervision::routes())
+}
+
+/// The bearer token of a request.
+fn bearer(headers: &HeaderMap) -> Option<&str> {
+    headers.get(axum::http::header::AUTHORIZATION)?.to_str().ok()?.strip_prefix("Bearer ").map(str::trim)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_openapi_document_names_every_path_of_the_contract() {
+        let document = routes().split_for_parts().1;
+        for path in [
+            "/api/v1/manager",
+            "/api/v1/regions",
+            "/api/v1/multi-sites",
+            "/api/v1/machines",
+            "/api/v1/machines/{id}",
+            "/api/v1/machines/{id}/claim",
+            "/api/v1/machines/{id}/identify",
+            "/api/v1/machines/{id}/configure",
+            "/api/v1/clusters/{id}/objects/{kind}",
+            "/api/v1/clusters/{id}/objects/{kind}/{key}",
+            "/api/v1/operations",
+            "/api/v1/map",
+            "/api/v1/doctor",
+            "/api/v1/announce",
+        ] {
+            assert!(document.paths.paths.contains_key(path), "{path}");
+        }
+    }
+}
