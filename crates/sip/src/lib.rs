@@ -1,3 +1,4 @@
+//! SIP without sockets: parse, print, transactions, dialogs, digest.
 //!
 //! What it is: the grammar and the machines of RFC 3261 (with 3263's names left to the shell, 3581, 6026, 8760)
 //! as values. Bytes and addresses come in, bytes and values go out.
@@ -11,25 +12,31 @@
 mod address;
 pub mod build;
 mod cseq;
+pub mod dialog;
+pub mod digest;
 mod edit;
 mod error;
 mod flow;
 mod framer;
+mod frozen;
 mod head;
 mod host;
 mod message;
 mod method;
 mod name;
+pub mod negotiation;
 mod params;
 mod scan;
 mod status;
 pub mod token;
+pub mod transaction;
 mod uri;
 mod via;
 
 pub use address::{Contacts, NameAddr};
 pub use build::{Request, Response};
 pub use cseq::CSeq;
+pub use dialog::Dialog;
 pub use edit::Edit;
 pub use error::{Fault, ParseError};
 pub use flow::{Flow, Hop, Transport};
@@ -38,9 +45,11 @@ pub use host::Host;
 pub use message::{Message, StartLine};
 pub use method::Method;
 pub use name::Name;
+pub use negotiation::Negotiation;
 pub use params::Params;
 pub use status::Status;
 pub use token::Tokens;
+pub use transaction::{ClientKey, Layer, ServerKey};
 pub use uri::{Scheme, Uri};
 pub use via::Via;
 

@@ -1,0 +1,329 @@
+//! Transactions: RFC 3261 §17 with the Accepted states of RFC 6026, as values.
+//!
+//! Four machines, one file each, one function a state; hold the RFC's figure beside it:
+//!
+//! | machine | figure | states |
+//! | --- | --- | --- |
+//! | [`client_invite`] | RFC 6026 figure 5 | Calling, Proceeding, Completed, Accepted |
+//! | [`client_other`] | RFC 3261 figure 6 | Trying, Proceeding, Completed |
+//! | [`server_invite`] | RFC 6026 figure 4 | Proceeding, Completed, Confirmed, Accepted |
+//! | [`server_other`] | RFC 3261 figure 8 | Trying, Proceeding, Completed |
+//!
+//! The [`Layer`] holds them all and is what others use. It also does what every user of transactions would have to
+//! do: 100 after 200 ms, CANCEL in both directions, ACK to a refusal, 482 to a merged request, the 2xx again until
+//! its ACK comes (RFC 3261 §13.3.1.4) and the ACK again when the 2xx comes again (§13.2.2.4).
+//!
+//! It decides nothing about calls and keeps no dialogs. Everything is serde data: a layer can be frozen and thawed.
+
+mod client_invite;
+mod client_other;
+mod layer;
+mod server_invite;
+mod server_other;
+
+pub use layer::Layer;
+
+use crate::{Message, Method, Name, Request, Via};
+use serde::{Deserialize, Serialize};
+use std::fmt;
+use std::time::Duration;
+
+/// The timers of RFC 3261 §17.1.1.1 and how much may be held.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Limits {
+    /// Estimate of the round trip.
+    pub t1: Duration,
+    /// Longest retransmission interval of non-INVITE requests and INVITE responses.
+    pub t2: Duration,
+    /// How long a message may stay in the network.
+    pub t4: Duration,
+    /// Transactions held; beyond it requests get 503 with Retry-After, and ours fail as [`Failure::Full`].
+    pub transactions_max: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Limits {
+        Limits {
+            t1: Duration::from_millis(500),
+            t2: Duration::from_secs(4),
+            t4: Duration::from_secs(5),
+            transactions_max: 100_000,
+        }
+    }
+}
+
+impl Limits {
+    /// Timers B, F, H, J, L, M.
+    fn patience(&self) -> Duration {
+        self.t1 * 64
+    }
+}
+
+/// A 100 is sent when nothing else was within this time (RFC 3261 §17.2.1).
+const TRYING_AFTER: Duration = Duration::from_millis(200);
+
+/// Timer D (RFC 3261 §17.1.1.2).
+const TIMER_D: Duration = Duration::from_secs(32);
+
+/// Dialogs that one forked INVITE of ours may open; the answer of a further fork is dropped.
+const FORKS_MAX: usize = 8;
+
+/// Names a client transaction: branch and method (RFC 3261 §17.1.3).
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct ClientKey(String);
+
+impl ClientKey {
+    /// The transaction of a request of ours, or of a response to it.
+    #[must_use]
+    pub fn of(message: &Message) -> ClientKey {
+        ClientKey::named(message.via(), message.method())
+    }
+
+    fn named(via: &Via, method: &Method) -> ClientKey {
+        ClientKey(format!("{}|{method}", via.branch().unwrap_or_default()))
+    }
+}
+
+impl fmt::Display for ClientKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// Names a server transaction: branch, sent-by and method, an ACK under its INVITE (RFC 3261 §17.2.3).
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct ServerKey(String);
+
+impl ServerKey {
+    /// The transaction of a request that came.
+    #[must_use]
+    pub fn of(request: &Message) -> ServerKey {
+        match request.method() {
+            Method::Ack => ServerKey::named(request, &Method::Invite),
+            method => ServerKey::named(request, method),
+        }
+    }
+
+    /// The INVITE that a CANCEL is about (RFC 3261 §9.2).
+    fn cancelled_by(cancel: &Message) -> ServerKey {
+        ServerKey::named(cancel, &Method::Invite)
+    }
+
+    fn named(request: &Message, method: &Method) -> ServerKey {
+        let via = request.via();
+        ServerKey(match via.unique_branch() {
+            Some(branch) => format!("{branch}|{}|{method}", via.sent_by()),
+            // RFC 2543 had no unique branch: the request itself is the name.
+            None => format!("2543|{}|{}|{via}|{method}", request.call_id(), identity(request, method)),
+        })
+    }
+}
+
+impl fmt::Display for ServerKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// What two copies of one request have in common however they travelled (RFC 3261 §8.2.2.2).
+fn identity(request: &Message, method: &Method) -> String {
+    let tag = request.from().tag().unwrap_or_default();
+    format!("{}|{tag}|{}|{method}", request.call_id(), request.cseq().number)
+}
+
+/// What the layer is told.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Input<H> {
+    /// A message came; a request from a socket already stamped ([`Message::stamped`]).
+    Received {
+        /// Where it came from, and where answers go.
+        from: H,
+        /// The message.
+        message: Message,
+    },
+    /// Send a request of ours; its name is [`ClientKey::of`] it. Not for ACK.
+    Request {
+        /// The next hop.
+        to: H,
+        /// The request.
+        request: Message,
+    },
+    /// Give up an INVITE of ours. The CANCEL waits for a provisional response (RFC 3261 §9.1).
+    Cancel {
+        /// The INVITE.
+        key: ClientKey,
+    },
+    /// Answer a request.
+    Respond {
+        /// The request.
+        key: ServerKey,
+        /// The answer.
+        response: Message,
+    },
+    /// The ACK for a 2xx: sent now, and again whenever that 2xx comes again.
+    Acknowledge {
+        /// The INVITE.
+        key: ClientKey,
+        /// The next hop of the dialog.
+        to: H,
+        /// The ACK.
+        ack: Message,
+    },
+    /// A hop is known to be dead: what waits on it fails at once.
+    Unreachable {
+        /// The hop.
+        hop: H,
+    },
+    /// Time has passed.
+    Tick,
+}
+
+/// Why a request of ours has no answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Failure {
+    /// Too many transactions are open; nothing was sent.
+    Full,
+    /// No final response in time: treat as 408 (RFC 3261 §8.1.3.1).
+    TimedOut,
+    /// The hop died: treat as 503 (RFC 3261 §8.1.3.1).
+    Unreachable,
+}
+
+/// What the layer says.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Output<H> {
+    /// An ACK for a 2xx: the first for a transaction, or one that belongs to none (then `key` is `None`).
+    Ack {
+        /// The INVITE it confirms, if that is still known.
+        key: Option<ServerKey>,
+        /// Where it came from.
+        from: H,
+        /// The ACK, which may carry the answer to a late offer.
+        message: Message,
+    },
+    /// The caller gave up an INVITE that is unanswered: answer it with 487. The CANCEL itself has its 200.
+    Cancelled {
+        /// The INVITE.
+        key: ServerKey,
+        /// The CANCEL, which may carry a Reason.
+        cancel: Message,
+    },
+    /// A request of ours came to nothing.
+    Failed {
+        /// The request.
+        key: ClientKey,
+        /// Why.
+        why: Failure,
+    },
+    /// A new request, to be answered by [`Input::Respond`].
+    Request {
+        /// Its name.
+        key: ServerKey,
+        /// Where it came from.
+        from: H,
+        /// The request; never ACK or CANCEL.
+        message: Message,
+    },
+    /// A response to a request of ours.
+    Response {
+        /// The request.
+        key: ClientKey,
+        /// Where it came from.
+        from: H,
+        /// The response.
+        message: Message,
+    },
+    /// Bytes for the wire.
+    Send {
+        /// Where to.
+        to: H,
+        /// What.
+        bytes: Vec<u8>,
+    },
+    /// A response that belongs to no request of ours. A 2xx to INVITE may have to be acknowledged and ended.
+    Stray {
+        /// Where it came from.
+        from: H,
+        /// The response.
+        message: Message,
+    },
+    /// Our 2xx to an INVITE was never acknowledged: end the dialog with BYE (RFC 3261 §13.3.1.4).
+    Unacknowledged {
+        /// The INVITE.
+        key: ServerKey,
+    },
+}
+
+/// What a machine asks of the layer.
+#[derive(Debug, Clone, PartialEq)]
+enum Effect<H> {
+    /// To the transaction's hop.
+    Send(Vec<u8>),
+    /// To another hop (the ACK of a 2xx).
+    SendTo(H, Vec<u8>),
+    /// A response for the user.
+    Deliver(Message),
+    /// The CANCEL of this INVITE goes out as a transaction of its own.
+    Cancel,
+    /// The request came to nothing.
+    Fail(Failure),
+    /// A 2xx without ACK.
+    Unacknowledged,
+}
+
+/// What happens to a client machine.
+#[derive(Debug, Clone, Copy)]
+enum ClientEvent<'m, H> {
+    Response(&'m Message),
+    Cancel,
+    Acknowledge { to: &'m H, ack: &'m Message },
+    Unreachable,
+    Tick,
+}
+
+/// What happens to a server machine.
+#[derive(Debug, Clone, Copy)]
+enum ServerEvent<'m> {
+    /// The request again.
+    Again,
+    Respond(&'m Message),
+    Ack,
+    Tick,
+}
+
+/// A retransmission schedule: the next time, and the interval after it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+struct Resend {
+    at: Duration,
+    interval: Duration,
+}
+
+impl Resend {
+    fn starting(now: Duration, interval: Duration) -> Resend {
+        Resend { at: now + interval, interval }
+    }
+
+    fn is_due(self, now: Duration) -> bool {
+        self.at <= now
+    }
+
+    /// Doubled, up to `longest`.
+    fn next(self, now: Duration, longest: Duration) -> Resend {
+        Resend::starting(now, (self.interval * 2).min(longest))
+    }
+}
+
+/// CANCEL (RFC 3261 §9.1) or the ACK of a refusal (§17.1.1.3) of an INVITE: same Request-URI, Call-ID, From,
+/// top Via, Route and CSeq number.
+fn companion(invite: &Message, method: Method, to: &str) -> Option<Message> {
+    let mut request = Request::new(method, invite.request_uri()?)
+        .via(invite.via())
+        .header(Name::From, invite.header(Name::From)?)
+        .header(Name::To, to)
+        .call_id(invite.call_id())
+        .cseq(invite.cseq().number);
+    for route in invite.headers(Name::Route) {
+        request = request.header(Name::Route, route);
+    }
+    request.message().ok()
+}

@@ -1,0 +1,97 @@
+//! The server side of any other request (RFC 3261 §17.2.2).
+
+use super::{Effect, Limits, ServerEvent};
+use crate::{Message, Status};
+use serde::{Deserialize, Serialize};
+use std::time::Duration;
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+enum State {
+    /// Nobody has answered. Forgotten after 64*T1, when the client no longer waits (RFC 4320 §4.1).
+    Trying { forget_at: Duration },
+    /// A provisional was given.
+    Proceeding { provisional: Message, forget_at: Duration },
+    /// Answered; repeats it when asked. Timer J.
+    Completed { response: Message, until: Duration },
+    /// Over.
+    Terminated,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(super) struct ServerOther {
+    reliable: bool,
+    state: State,
+}
+
+impl ServerOther {
+    pub(super) fn start(now: Duration, limits: &Limits, reliable: bool) -> ServerOther {
+        ServerOther { reliable, state: State::Trying { forget_at: now + limits.patience() } }
+    }
+
+    pub(super) fn is_over(&self) -> bool {
+        matches!(self.state, State::Terminated)
+    }
+
+    pub(super) fn deadline(&self) -> Option<Duration> {
+        match &self.state {
+            State::Trying { forget_at: at } | State::Proceeding { forget_at: at, .. } => Some(*at),
+            State::Completed { until, .. } => Some(*until),
+            State::Terminated => None,
+        }
+    }
+
+    pub(super) fn step<H>(
+        &mut self,
+        now: Duration,
+        limits: &Limits,
+        event: ServerEvent<'_>,
+        out: &mut Vec<Effect<H>>,
+    ) {
+        self.state = match std::mem::replace(&mut self.state, State::Terminated) {
+            State::Trying { forget_at } => match event {
+                ServerEvent::Respond(response) => self.responded(now, limits, response, forget_at, out),
+                ServerEvent::Tick if forget_at <= now => State::Terminated,
+                ServerEvent::Again | ServerEvent::Ack | ServerEvent::Tick => State::Trying { forget_at },
+            },
+            State::Proceeding { provisional, forget_at } => match event {
+                ServerEvent::Respond(response) => self.responded(now, limits, response, forget_at, out),
+                ServerEvent::Tick if forget_at <= now => State::Terminated,
+                ServerEvent::Again => {
+                    out.push(Effect::Send(provisional.to_bytes()));
+                    State::Proceeding { provisional, forget_at }
+                }
+                ServerEvent::Ack | ServerEvent::Tick => State::Proceeding { provisional, forget_at },
+            },
+            State::Completed { response, until } => match event {
+                ServerEvent::Tick if until <= now => State::Terminated,
+                ServerEvent::Again => {
+                    out.push(Effect::Send(response.to_bytes()));
+                    State::Completed { response, until }
+                }
+                ServerEvent::Respond(_) | ServerEvent::Ack | ServerEvent::Tick => {
+                    State::Completed { response, until }
+                }
+            },
+            State::Terminated => State::Terminated,
+        };
+    }
+
+    fn responded<H>(
+        &self,
+        now: Duration,
+        limits: &Limits,
+        response: &Message,
+        forget_at: Duration,
+        out: &mut Vec<Effect<H>>,
+    ) -> State {
+        out.push(Effect::Send(response.to_bytes()));
+        let response = response.clone();
+        if response.status().is_some_and(Status::is_provisional) {
+            State::Proceeding { provisional: response, forget_at }
+        } else if self.reliable {
+            State::Terminated
+        } else {
+            State::Completed { response, until: now + limits.patience() }
+        }
+    }
+}
