@@ -1,7 +1,7 @@
 //! What the sessions and the registrar of an edge share: transactions, dialogs, tables, names; and the
 //! [`Turn`], through which one step of the edge answers, asks and reports.
 
-use crate::headers;
+use crate::headers::{self, status_of};
 use crate::hop::Hop;
 use crate::io::{ClusterSide, Fault, Output};
 use crate::owed::Owed;
@@ -63,7 +63,8 @@ pub(crate) struct Held {
     pub(crate) cluster: ClusterSide,
     pub(crate) draining: bool,
     pub(crate) registrar: Registrar,
-    pub(crate) challenger: Challenger,
+    /// Nonces are made with it: a phone need not be challenged again after a thaw.
+    nonce_key: [u8; 32],
     pub(crate) owed: Vec<Owed>,
     pub(crate) next_call: u64,
     pub(crate) layer: Layer<Hop>,
@@ -81,15 +82,16 @@ pub(crate) struct Core {
     pub(crate) tables: Tables,
     pub(crate) tokens: Tokens,
     pub(crate) brake: Brake,
+    /// Its nonce counts are bounded and may be lost: the phone is told `stale` then.
+    pub(crate) challenger: Challenger,
     pub(crate) held: Held,
     /// What the transactions said in this turn and nobody has heard yet.
     pub(crate) events: VecDeque<LayerOutput<Hop>>,
 }
 
 impl Core {
-    pub(crate) fn new(config: EdgeConfig, seed: [u8; 32], now: Duration) -> Core {
+    pub(crate) fn new(config: EdgeConfig, seed: [u8; 32]) -> Core {
         let mut tokens = Tokens::new(seed);
-        let challenger = Challenger::new(&config.realm, tokens.key32(), now);
         let cluster = match config.place {
             Place::ClusterServer => ClusterSide::Up,
             Place::Node | Place::Independent => ClusterSide::Down,
@@ -98,7 +100,7 @@ impl Core {
             cluster,
             draining: false,
             registrar: Registrar::default(),
-            challenger,
+            nonce_key: tokens.key32(),
             owed: Vec::new(),
             next_call: 1,
             layer: Layer::new(Limits::default()),
@@ -111,8 +113,9 @@ impl Core {
     }
 
     pub(crate) fn of(config: EdgeConfig, held: Held, tokens: Tokens) -> Core {
-        let tables = Tables::default();
-        Core { config, tables, tokens, brake: Brake::default(), held, events: VecDeque::new() }
+        let challenger = Challenger::new(&config.realm, held.nonce_key);
+        let (tables, brake) = (Tables::default(), Brake::default());
+        Core { config, tables, tokens, brake, challenger, held, events: VecDeque::new() }
     }
 
     /// The SIP domain of the phones' addresses.
@@ -166,6 +169,17 @@ impl Core {
             && let Some(belongings) = self.held.belongings.get_mut(&call)
         {
             belongings.clients.remove(key);
+        }
+    }
+
+    /// A branch is given up. Its late 2xx is nobody's, and is hung up.
+    pub(crate) fn drop_branch(&mut self, key: &ClientKey, invite: &Message) {
+        self.settle(key);
+        if let Some(tag) = invite.from().tag()
+            && let Some((call, _)) = self.held.dialogs.remove(tag)
+            && let Some(belongings) = self.held.belongings.get_mut(&call)
+        {
+            belongings.tags.remove(tag);
         }
     }
 
@@ -317,11 +331,6 @@ impl Turn<'_> {
     pub(crate) fn fault(&mut self, fault: Fault) {
         self.out.push(Output::Fault(fault));
     }
-}
-
-/// True for a request or response that carries an offer or answer.
-pub(crate) fn has_body(message: &Message) -> bool {
-    !message.body().is_empty()
 }
 
 /// The methods that are passed from one side of a call to the other as they are.

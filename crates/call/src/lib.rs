@@ -1,6 +1,6 @@
 //! Registrar, location, legs, B2BUA and call records, as pure machines.
 //!
-//! What it is: `Edge`, everything a member does for the phones attached to it, and [`Relay`] with [`Location`],
+//! What it is: [`Edge`], everything a member does for the phones attached to it, and [`Relay`] with [`Location`],
 //! the cluster server's way between edges. Both are told things and say what they want done; see [`Input`] and
 //! [`Output`].
 //!
@@ -11,15 +11,21 @@
 //! its Session-ID only. Each is complete by itself, which is why a cut between them cannot end either.
 
 mod binding;
+mod core;
+mod edge;
 mod headers;
 mod hop;
 mod io;
 mod location;
+mod owed;
 mod record;
+mod registrar;
 mod relay;
+mod session;
 pub mod settings;
 
 pub use binding::{Binding, BindingChange, Device};
+pub use edge::{Edge, ThawError};
 pub use hop::Hop;
 pub use io::{ClusterSide, Fault, Input, Output};
 pub use location::{Location, Whereabouts};

@@ -40,12 +40,12 @@ impl Edge {
         let source_ip = flow.remote.ip();
         let (_, _, answer) = asking.names();
         let tables = &self.core.tables;
-        let secrets = |user: &str, _realm: &str| {
+        let secrets = |user: &str| {
             let extension: Extension = user.parse().ok()?;
             let credentials = tables.subscriber(&extension)?.credentials.as_ref()?;
             Some(Secrets { sha256: credentials.ha1_sha256.clone(), md5: credentials.ha1_md5.clone() })
         };
-        match self.core.held.challenger.verify(now, source_ip, message, answer, secrets) {
+        match self.core.challenger.verify(now, source_ip, message, answer, secrets) {
             Verdict::Accepted { user } => {
                 // A guesser learns nothing from the right guess while the brake holds.
                 if self.core.brake.holds(now, source_ip, &user) {
@@ -89,7 +89,7 @@ impl Edge {
         out: &mut Vec<Output>,
     ) {
         let (status, name, _) = asking.names();
-        let challenges = self.core.held.challenger.challenges(now, flow.remote.ip(), stale);
+        let challenges = self.core.challenger.challenges(now, flow.remote.ip(), stale);
         let mut turn = self.turn(now, out);
         let response: Response = turn.answer_to(message, status);
         let response = challenges.iter().fold(response, |response, value| response.header(name, value));

@@ -48,8 +48,8 @@ pub struct Edge {
 impl Edge {
     /// A new edge with nothing registered and no records yet. `seed` is fresh random bytes.
     #[must_use]
-    pub fn new(config: EdgeConfig, seed: [u8; 32], now: Duration) -> Edge {
-        Edge { core: Core::new(config, seed, now), sessions: BTreeMap::new(), deadlines: BTreeSet::new() }
+    pub fn new(config: EdgeConfig, seed: [u8; 32]) -> Edge {
+        Edge { core: Core::new(config, seed), sessions: BTreeMap::new(), deadlines: BTreeSet::new() }
     }
 
     /// Takes back the bindings that were kept on disk. Those of connections count as not connected, since the
@@ -203,7 +203,7 @@ impl Edge {
             match said {
                 LayerOutput::Send { to, bytes } => out.push(Output::Send { to, bytes }),
                 LayerOutput::Request { key, from, message } => self.request(now, key, from, message, out),
-                LayerOutput::Cancelled { key } => {
+                LayerOutput::Cancelled { key, .. } => {
                     if let Some(call) = self.core.call_served(&key) {
                         self.tell(now, call, Event::Cancelled(key), out);
                     }
@@ -216,7 +216,7 @@ impl Edge {
                         self.tell(now, call, Event::Unacknowledged(key), out);
                     }
                 }
-                LayerOutput::Stray { from, message } => self.stray(now, &from, &message, out),
+                LayerOutput::Stray { from, message } => self.stray(now, None, &from, &message, out),
             }
         }
     }
@@ -238,7 +238,7 @@ impl Edge {
         if self.core.purpose(key).is_some() {
             self.outcome(now, key, Ok(message), out);
         } else {
-            self.stray(now, from, &message, out);
+            self.stray(now, Some(key), from, &message, out);
         }
     }
 
@@ -277,11 +277,18 @@ impl Edge {
     }
 
     /// A response nobody waits for. A 2xx to an INVITE means a phone that believes in a call.
-    fn stray(&mut self, now: Duration, from: &Hop, message: &Message, out: &mut Vec<Output>) {
+    fn stray(
+        &mut self,
+        now: Duration,
+        key: Option<&ClientKey>,
+        from: &Hop,
+        message: &Message,
+        out: &mut Vec<Output>,
+    ) {
         let success = message.status().is_some_and(sip::Status::is_success);
         let known = message.from().tag().is_some_and(|tag| self.core.dialog(tag).is_some());
         if success && message.cseq().method == Method::Invite && !known {
-            hang_up_stray(&mut self.turn(now, out), from, message);
+            hang_up_stray(&mut self.turn(now, out), key, from, message);
         }
     }
 

@@ -111,8 +111,7 @@ fn is_allowed(method: &Method) -> bool {
 }
 
 fn is_sdp(message: &Message) -> bool {
-    let plain =
-        message.header(Name::ContentEncoding).is_none_or(|coding| coding.eq_ignore_ascii_case("identity"));
-    let kind = message.content_type().and_then(|content| content.split(';').next()).map(str::trim);
-    plain && kind.is_some_and(|kind| kind.eq_ignore_ascii_case(SDP))
+    let coding = message.header(Name::ContentEncoding);
+    let plain = coding.is_none_or(|coding| coding.eq_ignore_ascii_case("identity"));
+    plain && message.content_type().as_deref() == Some(SDP)
 }

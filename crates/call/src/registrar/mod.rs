@@ -144,7 +144,7 @@ impl Registrar {
     }
 
     fn unbind_all(&mut self, extension: &Extension, request: &Message) -> Result<Changed, Refusal> {
-        if request.expires() != Some(0) {
+        if request.expires_s() != Ok(Some(0)) {
             return Err(Refusal::BadContact);
         }
         let devices: Vec<Device> = self.of(extension).map(|binding| binding.device.clone()).collect();
@@ -205,23 +205,23 @@ impl Registrar {
 }
 
 fn read_contact(contact: &NameAddr, request: &Message, settings: &EdgeSettings) -> Result<Asked, Refusal> {
-    let asked_s = match contact.param("expires") {
+    let asked_s = match contact.params.raw("expires") {
         Some(text) => text.parse().ok(),
-        None => request.expires(),
+        None => request.expires_s().map_err(|_| Refusal::BadContact)?,
     };
     let expires = asked_s.map_or(settings.expires_max, |seconds: u32| Duration::from_secs(seconds.into()));
     if !expires.is_zero() && expires < settings.expires_min {
         return Err(Refusal::TooBrief);
     }
     let uri = contact.uri.to_string();
-    let device = match contact.param("+sip.instance") {
-        Some(instance) => instance.trim_matches('"').to_owned(),
+    let device = match contact.params.value("+sip.instance") {
+        Some(instance) => instance.into_owned(),
         None => uri.clone(),
     };
     Ok(Asked {
         device: Device(device),
         contact: uri,
-        q: contact.param("q").and_then(thousandths).unwrap_or(1000),
+        q: contact.params.raw("q").and_then(thousandths).unwrap_or(1000),
         expires: expires.min(settings.expires_max),
     })
 }

@@ -1,11 +1,13 @@
 //! The answer: a branch's 2xx makes both dialogs, goes to the caller, and waits for the caller's ACK, which is
 //! carried to the phone that answered. So an offer in the 2xx gets its answer end to end.
 
-use super::offering::{Offering, with_body_of};
+use super::offering::Offering;
 use super::talking::{Acking, Talking};
 use super::{Facts, Leg, Side, State};
-use crate::core::{Turn, has_body};
+use crate::core::{Purpose, Turn};
 use crate::headers;
+use crate::hop::Hop;
+use crate::io::Output;
 use crate::record::EndedBy;
 use model::Cause;
 use sip::transaction::Input as LayerInput;
@@ -32,7 +34,7 @@ impl Offering {
             self.refuse(facts, turn, Cause::ProtocolError, EndedBy::System);
             return None;
         };
-        let relayed = with_body_of(self.to_caller(facts, turn, Status::OK), response);
+        let relayed = self.to_caller(facts, turn, Status::OK).body_of(response);
         turn.respond(&self.caller.key, relayed);
         facts.answered = Some(turn.now);
         facts.show(turn);
@@ -64,7 +66,6 @@ impl Talking {
     pub(super) fn acknowledged(&mut self, facts: &Facts, turn: &mut Turn<'_>, side: Side, ack: &Message) {
         let awaited = |acking: &Acking| acking.answerer == side.other() && acking.asked == ack.cseq().number;
         let Some(acking) = self.acking.take_if(|acking| awaited(acking)) else { return };
-        turn.transact(LayerInput::Acknowledged { key: acking.server.clone() });
         self.acknowledge(facts, turn, &acking, Some(ack));
     }
 
@@ -80,8 +81,8 @@ impl Talking {
         let via = turn.via(&leg.hop);
         let request =
             leg.dialog.ack(acking.cseq, &via).header(Name::SessionId, &headers::session_id(&facts.session));
-        let request = match ack.filter(|ack| has_body(ack)) {
-            Some(ack) => request.body(ack.content_type().unwrap_or(crate::core::SDP), ack.body()),
+        let request = match ack {
+            Some(ack) => request.body_of(ack),
             None => request,
         };
         let hop = leg.hop.clone();
@@ -91,24 +92,23 @@ impl Talking {
 
 /// A 2xx that nobody waits for any more: its INVITE was cancelled or lost the race. The phone believes in a call,
 /// so it gets its ACK and then the BYE (RFC 3261 § 9.1, § 13.2.2.4).
-pub(crate) fn hang_up_stray(turn: &mut Turn<'_>, hop: &crate::Hop, response: &Message) {
+pub(crate) fn hang_up_stray(turn: &mut Turn<'_>, key: Option<&ClientKey>, hop: &Hop, response: &Message) {
     let Some((ack, bye)) = ack_and_bye(turn, hop, response) else { return };
-    for request in [ack, bye] {
-        match request.method() {
-            Method::Ack => turn.out.push(crate::Output::Send { to: hop.clone(), bytes: request.to_bytes() }),
-            _ => drop(turn.send(hop, request, crate::core::Purpose::Bye(None))),
-        }
+    match key {
+        Some(key) => turn.transact(LayerInput::Acknowledge { key: key.clone(), to: hop.clone(), ack }),
+        None => turn.out.push(Output::Send { to: hop.clone(), bytes: ack.to_bytes() }),
     }
+    turn.send(hop, bye, Purpose::Bye(None));
 }
 
 /// Both requests are made of the response alone: the dialog it opened is known to nobody else.
-fn ack_and_bye(turn: &mut Turn<'_>, hop: &crate::Hop, response: &Message) -> Option<(Message, Message)> {
+fn ack_and_bye(turn: &mut Turn<'_>, hop: &Hop, response: &Message) -> Option<(Message, Message)> {
     let sip::Contacts::List(contacts) = response.contacts().ok()? else { return None };
     let target = contacts.first()?.uri.for_request_line();
     let mut route = response.addresses(Name::RecordRoute).ok()?;
     route.reverse();
     let number = response.cseq().number;
-    let mut request = |method: Method, number: u32, via: &Via| {
+    let request = |method: Method, number: u32, via: &Via| {
         sip::Request::new(method, &target)
             .via(via)
             .from(response.from())

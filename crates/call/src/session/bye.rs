@@ -58,7 +58,6 @@ impl Talking {
         };
         if acking.answerer == side {
             // The one that asked hung up in place of its ACK: the answerer gets both from us.
-            turn.transact(LayerInput::Acknowledged { key: acking.server.clone() });
             self.acknowledge(facts, turn, &acking, None);
             owed::bye(turn, facts, self.leg(side), cause);
             return None;

@@ -5,7 +5,6 @@ use crate::core::Turn;
 use crate::owed;
 use model::Cause;
 use serde::{Deserialize, Serialize};
-use sip::transaction::Input as LayerInput;
 use sip::{Method, ServerKey, Status};
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -21,7 +20,6 @@ impl Closing {
     pub(super) fn handle(mut self, facts: &Facts, turn: &mut Turn<'_>, event: Event) -> Option<State> {
         match event {
             Event::Ack(side, _) if side == self.side => {
-                turn.transact(LayerInput::Acknowledged { key: self.server.clone() });
                 owed::bye(turn, facts, &mut self.leg, self.cause);
                 None
             }
@@ -32,7 +30,6 @@ impl Closing {
             Event::Request { side, key, message, .. } => {
                 if side == self.side && *message.method() == Method::Bye {
                     turn.answer(&key, &message, Status::OK);
-                    turn.transact(LayerInput::Acknowledged { key: self.server.clone() });
                     return None;
                 }
                 turn.answer(&key, &message, Status::NO_SUCH_CALL);

@@ -2,7 +2,7 @@
 
 use super::offering::{Branch, Incoming, Offering, Reached};
 use super::{Facts, Session, Side, State};
-use crate::core::{ALLOW, Purpose, Turn, has_body};
+use crate::core::{ALLOW, Purpose, Turn};
 use crate::headers;
 use crate::hop::Hop;
 use model::Extension;
@@ -81,10 +81,7 @@ fn send(turn: &mut Turn<'_>, facts: &mut Facts, incoming: &Incoming, target: Tar
         let asserted = NameAddr::new(Uri::sip(&facts.caller.number, realm)).with_display(&facts.caller.name);
         request = request.header(Name::PAssertedIdentity, &asserted.to_string());
     }
-    if has_body(&incoming.invite) {
-        let content = incoming.invite.content_type().unwrap_or(crate::core::SDP);
-        request = request.body(content, incoming.invite.body());
-    }
+    let request = request.body_of(&incoming.invite);
     let (key, invite) = turn.request(&hop, request, Purpose::Invite(facts.call))?;
     Some(Branch { key, hop, invite, reached: Reached::Nothing })
 }

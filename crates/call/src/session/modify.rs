@@ -5,7 +5,6 @@
 //! same side 500 with Retry-After. Across a cut such a request gets 500 with Retry-After, never 408 or 481: those
 //! would end the dialog (DESIGN § 2).
 
-use super::offering::with_body_of;
 use super::talking::{Acking, Talking};
 use super::{Facts, Side, State};
 use crate::core::{ALLOW, Purpose, Turn};
@@ -56,7 +55,8 @@ impl Talking {
             Some(_) => turn.answer(key, message, Status::REQUEST_PENDING),
             None if self.acking.is_some() => turn.answer(key, message, Status::REQUEST_PENDING),
             None => {
-                self.leg(side).dialog.refresh_target(message);
+                // A Contact that cannot be read leaves the target as it was.
+                let _unchanged = self.leg(side).dialog.refresh_target(message);
                 let client = self.pass_on(facts, turn, side, key, message);
                 if *message.method() == Method::Invite {
                     turn.core.bind_server(key, facts.call);
@@ -111,9 +111,7 @@ impl Talking {
         if matches!(message.method(), Method::Invite | Method::Update) {
             request = request.contact(&turn.contact(&leg.hop, &leg.shows)).header(Name::Allow, ALLOW);
         }
-        if crate::core::has_body(message) {
-            request = request.body(message.content_type().unwrap_or(crate::core::SDP), message.body());
-        }
+        let request = request.body_of(message);
         let hop = leg.hop.clone();
         match request.message() {
             Ok(request) => {
@@ -186,7 +184,7 @@ impl Talking {
             }
         }
         if status.is_success() && was.is_some() {
-            self.leg(passed.from.other()).dialog.refresh_target(response);
+            let _unchanged = self.leg(passed.from.other()).dialog.refresh_target(response);
             let leg = self.leg(passed.from);
             answer = answer.contact(&turn.contact(&leg.hop, &leg.shows)).header(Name::Allow, ALLOW);
         }
@@ -199,7 +197,7 @@ impl Talking {
                 asked: passed.request.cseq().number,
             });
         }
-        turn.respond(&passed.server, with_body_of(answer, response));
+        turn.respond(&passed.server, answer.body_of(response));
     }
 
     /// No answer to a request that was passed on: across the cluster the call stays as it is.

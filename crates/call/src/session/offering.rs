@@ -1,8 +1,8 @@
 //! Offering: the call is with its branches, and nobody has answered.
 
 use super::{Event, Facts, Side, State};
-use crate::core::{ALLOW, Turn, has_body, status_of};
-use crate::headers::{self, cause_of};
+use crate::core::{ALLOW, Turn};
+use crate::headers::{self, cause_of, status_of};
 use crate::hop::Hop;
 use crate::record::EndedBy;
 use model::Cause;
@@ -120,10 +120,10 @@ impl Offering {
     /// the others' (RFC 3960 § 3.1): the caller hears its own ringing tone then.
     fn progress(&self, facts: &mut Facts, turn: &mut Turn<'_>, status: Status, response: &Message) {
         let forked = self.branches.len() > 1;
-        let media = has_body(response) && !forked;
+        let media = !forked;
         let status = if forked { Status::RINGING } else { status };
         let relayed = self.to_caller(facts, turn, status);
-        let relayed = if media { with_body_of(relayed, response) } else { relayed };
+        let relayed = if media { relayed.body_of(response) } else { relayed };
         turn.respond(&self.caller.key, relayed);
         if facts.ringing.is_none() {
             facts.ringing = Some(turn.now);
@@ -180,6 +180,7 @@ impl Offering {
     pub(super) fn cancel_all_but(&self, turn: &mut Turn<'_>, winner: Option<&ClientKey>) {
         for branch in &self.branches {
             if branch.end().is_none() && Some(&branch.key) != winner {
+                turn.core.drop_branch(&branch.key, &branch.invite);
                 turn.transact(LayerInput::Cancel { key: branch.key.clone() });
             }
         }
@@ -216,6 +217,7 @@ impl Offering {
     fn cluster_down(mut self, facts: &mut Facts, turn: &mut Turn<'_>) -> Option<State> {
         for branch in &mut self.branches {
             if branch.hop.is_cluster() && branch.reached == Reached::Nothing {
+                turn.core.drop_branch(&branch.key, &branch.invite);
                 turn.transact(LayerInput::Cancel { key: branch.key.clone() });
                 branch.reached = Reached::End(Cause::UnreachableByCut);
             }
@@ -264,12 +266,4 @@ fn rank(cause: Cause) -> u8 {
         Cause::NoUserResponding | Cause::SubscriberAbsent => 5,
         _ => 4,
     }
-}
-
-/// The response with the body of another message.
-pub(super) fn with_body_of(response: Response, message: &Message) -> Response {
-    if !has_body(message) {
-        return response;
-    }
-    response.body(message.content_type().unwrap_or(crate::core::SDP), message.body())
 }

@@ -1,5 +1,6 @@
 //! Talking: answered, two dialogs, whatever happens inside them.
 
+use super::answer::hang_up_stray;
 use super::modify::Modify;
 use super::{Event, Facts, Leg, Side, State};
 use crate::core::{ALLOW, SDP, Turn, passes_through};
@@ -56,8 +57,9 @@ impl Talking {
             }
             Event::Moved(old, new) => self.moved(old, new),
             Event::Tick => return self.check(facts, turn),
-            // A repeated 2xx before its ACK; a branch that lost; a cut, which talking survives.
-            Event::Response(..) | Event::Failed(..) | Event::ClusterDown => {}
+            Event::Response(_, response) => self.second_answer(turn, &response),
+            // A branch that lost; a cut, which talking survives.
+            Event::Failed(..) | Event::ClusterDown => {}
         }
         Some(State::Talking(self))
     }
@@ -78,7 +80,7 @@ impl Talking {
             turn.answer(key, message, Status::NO_SUCH_CALL);
             return Some(State::Talking(self));
         }
-        if leg.dialog.accepts(message).is_err() {
+        if leg.dialog.accept(message).is_err() {
             turn.answer(key, message, Status::SERVER_INTERNAL_ERROR);
             return Some(State::Talking(self));
         }
@@ -98,6 +100,13 @@ impl Talking {
             }
         }
         Some(State::Talking(self))
+    }
+
+    /// Somebody behind the called phone's address answered as well: one call has one answer.
+    fn second_answer(&mut self, turn: &mut Turn<'_>, response: &Message) {
+        if response.status().is_some_and(Status::is_success) && !self.called.dialog.matches(response) {
+            hang_up_stray(turn, None, &self.called.hop, response);
+        }
     }
 
     /// The one that asked never acknowledged the answer: it is gone (RFC 3261 § 13.3.1.4).

@@ -1,0 +1,512 @@
+//! A phone as the stories use it: it does what it is told, answers what it must, and remembers what it heard.
+//!
+//! It is a real user agent over the transactions and dialogs of `sip`; what it hears is noted in short words:
+//! `180`, `200`, `486/17`, `BYE/16`, `CANCEL`, `ACK`, `INVITE`, `INFO 200`.
+
+use crate::world::{edge_address, secret_of};
+use sip::digest::{Client, Password};
+use sip::transaction::{Input, Limits, Output};
+use sip::{
+    ClientKey, Dialog, Flow, Host, Layer, Message, Method, Name, NameAddr, Request, Response, ServerKey,
+    Status, Tokens, Transport, Uri, Via,
+};
+use std::collections::VecDeque;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+/// Bytes from a phone, with the flow as its edge sees it.
+pub(crate) struct PhoneOutput {
+    pub(crate) flow: Flow,
+    pub(crate) bytes: Vec<u8>,
+}
+
+/// What a phone does when it is called.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum WhenCalled {
+    Ring,
+    Busy,
+    Decline,
+    Refuse(u16),
+    /// Not even a 100.
+    Mute,
+}
+
+#[derive(Debug)]
+struct PhoneCall {
+    invite: Message,
+    /// The INVITE it has not answered yet.
+    server: Option<ServerKey>,
+    /// Its own INVITE.
+    client: Option<ClientKey>,
+    tag: String,
+    dialog: Option<Dialog>,
+    late_offer: bool,
+}
+
+pub(crate) struct Phone {
+    pub(crate) number: String,
+    pub(crate) member: u16,
+    pub(crate) registered: bool,
+    pub(crate) when_called: WhenCalled,
+    pub(crate) heard: Vec<String>,
+    /// Bodies heard, in order.
+    pub(crate) sdp: Vec<String>,
+    /// It sends no ACK.
+    pub(crate) keeps_ack: bool,
+    /// It does not answer re-INVITEs until told.
+    pub(crate) thinks: bool,
+    /// `+sip.instance`, when it has one.
+    pub(crate) instance: Option<String>,
+    pub(crate) secret: String,
+    flow: Flow,
+    unplugged: bool,
+    layer: Layer<Flow>,
+    tokens: Tokens,
+    todo: VecDeque<Input<Flow>>,
+    out: Vec<PhoneOutput>,
+    call: Option<PhoneCall>,
+    thinking: Option<(ServerKey, Message)>,
+    register_cseq: u32,
+    register_call_id: String,
+}
+
+impl Phone {
+    pub(crate) fn new(number: &str, member: u16, transport: Transport) -> Phone {
+        let port: u16 = number.parse().unwrap();
+        let flow = Flow {
+            transport,
+            local: edge_address(member),
+            remote: SocketAddr::from(([192, 168, u8::try_from(member).unwrap(), 7], port)),
+            connection: u64::from(transport != Transport::Udp),
+        };
+        let mut seed = [7; 32];
+        seed[..4].copy_from_slice(number.as_bytes());
+        let mut tokens = Tokens::new(seed);
+        Phone {
+            number: number.to_owned(),
+            member,
+            registered: false,
+            when_called: WhenCalled::Ring,
+            heard: Vec::new(),
+            sdp: Vec::new(),
+            keeps_ack: false,
+            thinks: false,
+            instance: None,
+            secret: secret_of(number),
+            flow,
+            unplugged: false,
+            layer: Layer::new(Limits::default()),
+            register_call_id: tokens.call_id("phone"),
+            tokens,
+            todo: VecDeque::new(),
+            out: Vec::new(),
+            call: None,
+            thinking: None,
+            register_cseq: 0,
+        }
+    }
+
+    pub(crate) fn is_at(&self, flow: &Flow) -> bool {
+        self.flow == *flow
+    }
+
+    pub(crate) fn edge_flow(&self) -> Flow {
+        self.flow
+    }
+
+    pub(crate) fn is_idle(&self) -> bool {
+        self.call.is_none() || self.unplugged
+    }
+
+    pub(crate) fn heard(&self, word: &str) -> bool {
+        self.heard.iter().any(|heard| heard == word)
+    }
+
+    pub(crate) fn times(&self, word: &str) -> usize {
+        self.heard.iter().filter(|heard| *heard == word).count()
+    }
+
+    pub(crate) fn next_timeout(&self) -> Option<Duration> {
+        self.layer.next_timeout()
+    }
+
+    /// The cable is pulled: nothing in, nothing out.
+    pub(crate) fn unplug(&mut self) {
+        self.unplugged = true;
+    }
+
+    pub(crate) fn plug(&mut self) {
+        self.unplugged = false;
+    }
+
+    /// A new TCP connection from another port.
+    pub(crate) fn reconnect(&mut self, now: Duration) -> Flow {
+        let old = self.flow;
+        self.flow.connection += 1;
+        self.flow.remote.set_port(old.remote.port() + 10_000);
+        let mut out = Vec::new();
+        self.layer.handle(now, Input::Unreachable { hop: old }, &mut out);
+        old
+    }
+
+    fn via(&mut self) -> Via {
+        let branch = self.tokens.branch();
+        let local = self.flow.remote;
+        Via::new(self.flow.transport.as_str(), Host::from(local.ip()), Some(local.port()), &branch)
+            .with_rport()
+    }
+
+    pub(crate) fn contact(&self) -> NameAddr {
+        let uri =
+            Uri::sip(&self.number, Host::from(self.flow.remote.ip())).with_port(self.flow.remote.port());
+        NameAddr::new(if self.flow.transport == Transport::Tcp {
+            uri.with_param("transport", Some("tcp"))
+        } else {
+            uri
+        })
+    }
+
+    fn domain(user: &str) -> Uri {
+        Uri::sip(user, Host::Name("pleiad.test".to_owned()))
+    }
+
+    /// A request outside any dialog.
+    pub(crate) fn draft(
+        &mut self,
+        method: Method,
+        uri: &Uri,
+        cseq: u32,
+        call_id: &str,
+        tag: &str,
+    ) -> Request {
+        let from = NameAddr::new(Phone::domain(&self.number)).with_tag(tag);
+        let via = self.via();
+        Request::new(method, uri)
+            .via(&via)
+            .from(&from)
+            .to(&NameAddr::new(uri.clone()))
+            .call_id(call_id)
+            .cseq(cseq)
+    }
+
+    pub(crate) fn send(&mut self, request: Request) {
+        let request = request.message().unwrap();
+        self.todo.push_back(Input::Request { to: self.flow, request });
+    }
+
+    fn register_request(&mut self, expires_s: u32) -> Request {
+        self.register_cseq += 1;
+        let (cseq, call_id) = (self.register_cseq, self.register_call_id.clone());
+        let own = Phone::domain(&self.number);
+        let mut contact = self.contact();
+        if let Some(instance) = &self.instance {
+            contact.params = contact.params.quoted("+sip.instance", instance);
+        }
+        let registrar = Uri::host_only(Host::Name("pleiad.test".to_owned()));
+        let from = NameAddr::new(own.clone()).with_tag("register");
+        let via = self.via();
+        Request::new(Method::Register, &registrar)
+            .via(&via)
+            .from(&from)
+            .to(&NameAddr::new(own))
+            .call_id(&call_id)
+            .cseq(cseq)
+            .contact(&contact)
+            .header(Name::Expires, expires_s)
+    }
+
+    pub(crate) fn register(&mut self, expires_s: u32) {
+        let request = self.register_request(expires_s);
+        self.send(request);
+    }
+
+    pub(crate) fn call(&mut self, number: &str) {
+        self.begin(number, false);
+    }
+
+    /// An INVITE without an offer: the called phone offers, the ACK answers.
+    pub(crate) fn call_late_offer(&mut self, number: &str) {
+        self.begin(number, true);
+    }
+
+    fn begin(&mut self, number: &str, late_offer: bool) {
+        let uri = Phone::domain(number);
+        let (tag, call_id) = (self.tokens.tag(), self.tokens.call_id("phone"));
+        let draft = self.draft(Method::Invite, &uri, 1, &call_id, &tag).contact(&self.contact());
+        let draft =
+            if late_offer { draft } else { draft.body("application/sdp", self.words("offer").as_bytes()) };
+        let invite = draft.message().unwrap();
+        let client = Some(ClientKey::of(&invite));
+        self.todo.push_back(Input::Request { to: self.flow, request: invite.clone() });
+        self.call = Some(PhoneCall { invite, server: None, client, tag, dialog: None, late_offer });
+    }
+
+    fn words(&self, what: &str) -> String {
+        format!("v=0\r\ns={what} of {}\r\n", self.number)
+    }
+
+    fn respond(&mut self, key: ServerKey, response: Response) {
+        let response = response.message().unwrap();
+        self.todo.push_back(Input::Respond { key, response });
+    }
+
+    fn respond_to_call(&mut self, status: Status, words: Option<&str>) {
+        let contact = self.contact();
+        let words = words.map(|words| self.words(words));
+        let call = self.call.as_ref().expect("there is a call");
+        let key = call.server.clone().expect("it is unanswered");
+        let response = Response::to(&call.invite, status).to_tag(&call.tag).contact(&contact);
+        let response = match words {
+            Some(words) => response.body("application/sdp", words.as_bytes()),
+            None => response,
+        };
+        self.respond(key, response);
+    }
+
+    pub(crate) fn early_media(&mut self) {
+        self.respond_to_call(Status::SESSION_PROGRESS, Some("early media"));
+    }
+
+    pub(crate) fn answer(&mut self) {
+        let call = self.call.as_ref().expect("there is a call");
+        let words = if call.invite.body().is_empty() { "offer" } else { "answer" };
+        self.respond_to_call(Status::OK, Some(words));
+        let call = self.call.as_mut().unwrap();
+        call.server = None;
+        call.dialog = Some(Dialog::as_callee(&call.invite, &call.tag).unwrap());
+    }
+
+    pub(crate) fn cancel(&mut self) {
+        let key = self.call.as_ref().and_then(|call| call.client.clone()).expect("it calls");
+        self.todo.push_back(Input::Cancel { key });
+    }
+
+    /// A request inside the call.
+    pub(crate) fn inside(&mut self, method: Method, words: Option<&str>) {
+        let via = self.via();
+        let contact = self.contact();
+        let words = words.map(|words| self.words(words));
+        let dialog = self.call.as_mut().and_then(|call| call.dialog.as_mut()).expect("it talks");
+        let request = dialog.request(method, &via).contact(&contact);
+        let request = match words {
+            Some(words) => request.body("application/sdp", words.as_bytes()),
+            None => request,
+        };
+        self.send(request);
+    }
+
+    pub(crate) fn hang_up(&mut self) {
+        self.inside(Method::Bye, None);
+        self.call = None;
+    }
+
+    pub(crate) fn hold(&mut self) {
+        self.inside(Method::Invite, Some("hold"));
+    }
+
+    pub(crate) fn resume(&mut self) {
+        self.inside(Method::Invite, Some("resume"));
+    }
+
+    /// Answers the re-INVITE it has been thinking about.
+    pub(crate) fn agree(&mut self) {
+        let (key, message) = self.thinking.take().expect("it thinks");
+        self.accept_offer(key, &message);
+    }
+
+    pub(crate) fn said(&mut self) -> Vec<PhoneOutput> {
+        std::mem::take(&mut self.out)
+    }
+
+    pub(crate) fn receive(&mut self, now: Duration, flow: Flow, message: Message) {
+        if !self.unplugged {
+            self.todo.push_back(Input::Received { from: flow, message });
+            self.act(now);
+        }
+    }
+
+    /// Does what it was told and what is due.
+    pub(crate) fn act(&mut self, now: Duration) {
+        self.todo.push_back(Input::Tick);
+        while let Some(input) = self.todo.pop_front() {
+            let mut said = Vec::new();
+            self.layer.handle(now, input, &mut said);
+            for output in said {
+                self.hear(output);
+            }
+        }
+    }
+
+    fn hear(&mut self, output: Output<Flow>) {
+        match output {
+            Output::Send { bytes, .. } if !self.unplugged => {
+                self.out.push(PhoneOutput { flow: self.flow, bytes });
+            }
+            Output::Send { .. } => {}
+            Output::Request { key, message, .. } => self.asked(key, message),
+            Output::Cancelled { key, .. } => {
+                self.note("CANCEL", None);
+                let call = self.call.take().expect("a cancelled call");
+                let response = Response::to(&call.invite, Status::REQUEST_TERMINATED).to_tag(&call.tag);
+                self.respond(key, response);
+            }
+            Output::Ack { message, .. } => self.note("ACK", Some(&message)),
+            Output::Response { key, message, .. } => self.answered(&key, &message),
+            Output::Failed { .. } => self.note("failed", None),
+            Output::Unacknowledged { .. } => self.note("unacknowledged", None),
+            Output::Stray { message, .. } => self.note(&format!("stray {}", message.method()), None),
+        }
+    }
+
+    fn note(&mut self, word: &str, message: Option<&Message>) {
+        let cause = message.and_then(|message| message.header(Name::Reason)).and_then(q850);
+        let word = match cause {
+            Some(cause) => format!("{word}/{cause}"),
+            None => word.to_owned(),
+        };
+        self.heard.push(word);
+        if let Some(body) = message.map(Message::body).filter(|body| !body.is_empty()) {
+            let text = String::from_utf8_lossy(body);
+            let words = text.lines().find_map(|line| line.strip_prefix("s=")).unwrap_or(&text);
+            self.sdp.push(words.to_owned());
+        }
+    }
+
+    fn asked(&mut self, key: ServerKey, message: Message) {
+        if *message.method() != Method::Options {
+            self.note(message.method().as_str(), Some(&message));
+        }
+        let known = self.call.as_mut().and_then(|call| call.dialog.as_mut());
+        let inside =
+            known.filter(|dialog| dialog.matches(&message)).map(|dialog| dialog.accept(&message).is_ok());
+        match (message.method(), inside) {
+            (Method::Invite, None) if !message.is_in_dialog() => self.called(key, message),
+            (_, None) if message.is_in_dialog() => {
+                self.respond(key, Response::to(&message, Status::NO_SUCH_CALL));
+            }
+            (Method::Invite | Method::Update, Some(true)) => {
+                if self.thinks {
+                    self.thinking = Some((key, message));
+                } else {
+                    self.accept_offer(key, &message);
+                }
+            }
+            (Method::Bye, Some(_)) => {
+                self.respond(key, Response::to(&message, Status::OK));
+                self.call = None;
+            }
+            _ => self.respond(key, Response::to(&message, Status::OK).to_tag("x")),
+        }
+    }
+
+    fn accept_offer(&mut self, key: ServerKey, message: &Message) {
+        let words = self.words("answer");
+        let response = Response::to(message, Status::OK)
+            .contact(&self.contact())
+            .body("application/sdp", words.as_bytes());
+        self.respond(key, response);
+    }
+
+    fn called(&mut self, key: ServerKey, invite: Message) {
+        let tag = self.tokens.tag();
+        let refuse = |status| Response::to(&invite, status).to_tag(&tag);
+        let busy = self.call.is_some();
+        match self.when_called {
+            WhenCalled::Busy => self.respond(key, refuse(Status::BUSY_HERE)),
+            _ if busy => self.respond(key, refuse(Status::BUSY_HERE)),
+            WhenCalled::Decline => self.respond(key, refuse(Status::DECLINE)),
+            WhenCalled::Refuse(status) => self.respond(key, refuse(Status::try_from(status).unwrap())),
+            WhenCalled::Mute => {}
+            WhenCalled::Ring => {
+                self.call = Some(PhoneCall {
+                    invite,
+                    server: Some(key),
+                    client: None,
+                    tag,
+                    dialog: None,
+                    late_offer: false,
+                });
+                self.respond_to_call(Status::RINGING, None);
+            }
+        }
+    }
+
+    fn answered(&mut self, key: &ClientKey, message: &Message) {
+        let status = message.status().unwrap();
+        match (&message.cseq().method, status.code()) {
+            (Method::Register | Method::Invite, 401 | 407) if !self.has_proven(key) => self.prove(message),
+            (Method::Register, 200) => {
+                self.registered = !message.headers(Name::Contact).collect::<Vec<_>>().is_empty()
+            }
+            (Method::Invite, 100) => {}
+            (Method::Invite, code) => {
+                self.note(&code.to_string(), Some(message));
+                self.invite_answered(key, message, status);
+            }
+            (Method::Bye, _) => {}
+            (method, code) => self.note(&format!("{method} {code}"), Some(message)),
+        }
+    }
+
+    fn has_proven(&self, _key: &ClientKey) -> bool {
+        self.heard.last().is_some_and(|word| word == "proves itself in vain")
+    }
+
+    /// Answers the challenge with the next CSeq.
+    fn prove(&mut self, challenge: &Message) {
+        let secret = self.secret.clone();
+        let number = self.number.clone();
+        let mut client =
+            Client::challenged(challenge, &number, &Password::Plain(secret)).expect("a challenge");
+        let cnonce = self.tokens.tag();
+        let method = challenge.cseq().method.clone();
+        if method == Method::Register {
+            let uri = Uri::host_only(Host::Name("pleiad.test".to_owned()));
+            let (name, value) = client.authorization(&method, &uri.to_string(), &cnonce);
+            let request = self.register_request(3600).header(name, value);
+            self.send(request);
+            return;
+        }
+        let Some(call) = &self.call else { return };
+        let uri = call.invite.request_uri().unwrap().clone();
+        let (tag, call_id) = (call.tag.clone(), call.invite.call_id().to_owned());
+        let (cseq, body) = (call.invite.cseq().number + 1, call.invite.clone());
+        let (name, value) = client.authorization(&method, &uri.to_string(), &cnonce);
+        let invite = self
+            .draft(Method::Invite, &uri, cseq, &call_id, &tag)
+            .contact(&self.contact())
+            .header(name, value)
+            .body_of(&body)
+            .message()
+            .unwrap();
+        self.todo.push_back(Input::Request { to: self.flow, request: invite.clone() });
+        let call = self.call.as_mut().unwrap();
+        call.client = Some(ClientKey::of(&invite));
+        call.invite = invite;
+    }
+
+    fn invite_answered(&mut self, key: &ClientKey, message: &Message, status: Status) {
+        let initial = self.call.as_ref().is_some_and(|call| call.client.as_ref() == Some(key));
+        if status.is_success() {
+            let via = self.via();
+            let words = self.words("answer");
+            let Some(call) = &mut self.call else { return };
+            if initial && call.dialog.is_none() {
+                call.dialog = Some(Dialog::as_caller(&call.invite, message).unwrap());
+            }
+            let ack = call.dialog.as_mut().unwrap().ack(message.cseq().number, &via);
+            let ack =
+                if initial && call.late_offer { ack.body("application/sdp", words.as_bytes()) } else { ack };
+            if !self.keeps_ack {
+                let ack = ack.message().unwrap();
+                self.todo.push_back(Input::Acknowledge { key: key.clone(), to: self.flow, ack });
+            }
+        } else if status.is_final() && initial {
+            self.call = None;
+        }
+    }
+}
+
+fn q850(reason: &str) -> Option<&str> {
+    reason.split(';').find_map(|part| part.strip_prefix("cause="))
+}
