@@ -1,3 +1,4 @@
 //! The world in a box: simulator, soft phones, live processes.
 
 pub mod live;
+pub mod phone;
