@@ -1,7 +1,7 @@
 //! What both web front ends share: HTTPS service and client, accounts and sessions, live events, and the
 //! look of the pages.
 //!
-//! It is not an application: it knows no noun of telephony. The manager and the call server give it their
+//! It is not an application: the only nouns it knows are those of [`common_data`], which both show. The manager and the call server give it their
 //! routes, their [`face::Face`] (name and menu) and their [`auth::Auth`] (where accounts rest), and [`app::app`]
 //! puts everything around them that must be the same on both: TLS, limits, login pages, CSRF, security
 //! headers, error pages, assets, the event stream.
@@ -21,6 +21,7 @@ pub mod assets;
 pub mod auth;
 pub mod cert;
 pub mod client;
+pub mod common_data;
 pub mod error;
 pub mod events;
 pub mod face;
