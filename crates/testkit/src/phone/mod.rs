@@ -24,6 +24,7 @@ pub use options::{Options, Script};
 pub use report::{HeardTone, Report};
 pub use script::{Conversation, converse, run};
 pub use shell::Phone;
+pub use sip::Transport;
 
 use std::sync::Arc;
 
