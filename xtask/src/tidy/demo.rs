@@ -44,7 +44,7 @@ pub(super) fn check(demo: &Demo, sources: &[Source]) -> Vec<Finding> {
     findings
 }
 
-/// The public async functions of the client: each is one request to the manager.
+/// The public functions of the client: nearly each is one request to the manager.
 fn client_functions<'a>(sources: impl Iterator<Item = &'a Source>) -> BTreeSet<String> {
     let mut requests = Requests::default();
     for source in sources.filter(|source| source.file.contains("client")) {
@@ -60,7 +60,7 @@ struct Requests {
 
 impl<'ast> Visit<'ast> for Requests {
     fn visit_impl_item_fn(&mut self, item: &'ast syn::ImplItemFn) {
-        if matches!(item.vis, syn::Visibility::Public(_)) && item.sig.asyncness.is_some() {
+        if matches!(item.vis, syn::Visibility::Public(_)) {
             self.names.insert(item.sig.ident.to_string());
         }
         visit::visit_impl_item_fn(self, item);

@@ -1,0 +1,105 @@
+//! What the demo consists of. Names, numbers and ports are fixed, so that recipes can be written.
+
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
+
+/// The nodes of the demo.
+pub(super) const NODES: [u8; 2] = [1, 2];
+/// The key of the feature class of ordinary subscribers.
+pub(super) const CLASS_STANDARD: &str = "standard";
+/// The key of the feature class that may not call the numbers of [`BARRED_LIST`].
+pub(super) const CLASS_RESTRICTED: &str = "restricted";
+/// The key of the list of barred numbers, and its prefixes.
+pub(super) const BARRED_LIST: (&str, [&str; 2]) = ("premium", ["0900", "2900"]);
+/// The emergency number and who answers it.
+pub(super) const EMERGENCY: (&str, &str) = ("112", "2001");
+/// The range of extensions.
+pub(super) const RANGE: (&str, &str) = ("2000", "2999");
+
+/// A call server of the demo.
+pub(super) struct Member {
+    /// Its name in the topology, in settings and logs.
+    pub(super) name: &'static str,
+    /// 0 for the cluster server.
+    pub(super) number: u8,
+    pub(super) sip_port: u16,
+    pub(super) web_port: u16,
+    pub(super) link_port: u16,
+    /// The extensions whose phones register there.
+    pub(super) extensions: [&'static str; 2],
+}
+
+const MEMBERS: [Member; 3] = [
+    Member {
+        name: "cs",
+        number: 0,
+        sip_port: 5060,
+        web_port: 7501,
+        link_port: 7601,
+        extensions: ["2001", "2002"],
+    },
+    Member {
+        name: "node-1",
+        number: 1,
+        sip_port: 5160,
+        web_port: 7502,
+        link_port: 7602,
+        extensions: ["2101", "2102"],
+    },
+    Member {
+        name: "node-2",
+        number: 2,
+        sip_port: 5260,
+        web_port: 7503,
+        link_port: 7603,
+        extensions: ["2201", "2202"],
+    },
+];
+
+/// The manager's HTTPS port.
+const MANAGER_PORT: u16 = 7443;
+/// Where node N dials its cluster server: its relay listens on this port plus N.
+const WAN_PORT: u16 = 7610;
+
+/// The demo as it was asked for.
+pub(super) struct Plan {
+    bind: IpAddr,
+    /// The SIP domain of the phones.
+    pub(super) domain: String,
+}
+
+impl Plan {
+    pub(super) fn new(bind: IpAddr, domain: &str) -> Plan {
+        Plan { bind, domain: domain.to_owned() }
+    }
+
+    /// The three call servers, the cluster server first.
+    pub(super) fn members(&self) -> &'static [Member] {
+        &MEMBERS
+    }
+
+    /// This port at the demo's address.
+    pub(super) fn at(&self, port: u16) -> SocketAddr {
+        SocketAddr::new(self.bind, port)
+    }
+
+    pub(super) fn manager(&self) -> SocketAddr {
+        self.at(MANAGER_PORT)
+    }
+
+    /// Where a node's relay listens, and where it carries to.
+    pub(super) fn wan(&self, node: u8) -> (SocketAddr, SocketAddr) {
+        let [cs, ..] = &MEMBERS;
+        (self.at(WAN_PORT + u16::from(node)), self.at(cs.link_port))
+    }
+}
+
+/// The control socket of a node's relay, in the demo's folder.
+pub(super) fn wan_socket(node: u8) -> PathBuf {
+    PathBuf::from(format!("wan-{node}.sock"))
+}
+
+/// The name of a node's relay.
+pub(super) fn wan_name(node: u8) -> String {
+    format!("wan-{node}")
+}

@@ -1,0 +1,120 @@
+//! Who is in the way: every port of the demo is tried before anything is started, and a taken one is said plainly,
+//! with the process that has it where the system tells.
+
+use super::plan::{NODES, Plan, wan_name};
+use anyhow::{Result, bail};
+use std::fmt::Write as _;
+use std::io;
+use std::net::{SocketAddr, TcpListener, UdpSocket};
+use std::path::Path;
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Transport {
+    Tcp,
+    Udp,
+}
+
+struct Wanted {
+    process: String,
+    transport: Transport,
+    address: SocketAddr,
+}
+
+/// Fails with every port that cannot be had.
+pub(super) fn check(plan: &Plan) -> Result<()> {
+    let mut taken = String::new();
+    for Wanted { process, transport, address } in wanted(plan) {
+        if let Err(fault) = try_to_bind(transport, address) {
+            let (port, word) = (address.port(), if transport == Transport::Tcp { "TCP" } else { "UDP" });
+            let by =
+                holder(transport, port).map_or_else(|| fault.to_string(), |who| format!("in use by {who}"));
+            writeln!(taken, "  {word} port {port} on {}, needed by {process}: {by}", address.ip())?;
+        }
+    }
+    if taken.is_empty() {
+        return Ok(());
+    }
+    bail!(
+        "the demo cannot start, nothing was started:\n{taken}  next: end what uses the port (for another demo: \
+         `pleiad demo stop --dir ITS_FOLDER`), or choose another address with --bind, for example 127.0.0.2"
+    )
+}
+
+fn wanted(plan: &Plan) -> Vec<Wanted> {
+    let one = |process: &str, transport, address| Wanted { process: process.to_owned(), transport, address };
+    let mut all = vec![one("manager", Transport::Tcp, plan.manager())];
+    for member in plan.members() {
+        all.push(one(member.name, Transport::Udp, plan.at(member.sip_port)));
+        for port in [member.sip_port, member.web_port, member.link_port] {
+            all.push(one(member.name, Transport::Tcp, plan.at(port)));
+        }
+    }
+    for node in NODES {
+        let (listen, _) = plan.wan(node);
+        all.push(one(&wan_name(node), Transport::Tcp, listen));
+        all.push(one(&wan_name(node), Transport::Udp, listen));
+    }
+    all
+}
+
+fn try_to_bind(transport: Transport, address: SocketAddr) -> io::Result<()> {
+    match transport {
+        Transport::Tcp => TcpListener::bind(address).map(drop),
+        Transport::Udp => UdpSocket::bind(address).map(drop),
+    }
+}
+
+/// `NAME (process ID)` of who has a port, as far as we may see it.
+fn holder(transport: Transport, port: u16) -> Option<String> {
+    let tables: &[&str] = match transport {
+        Transport::Tcp => &["/proc/net/tcp", "/proc/net/tcp6"],
+        Transport::Udp => &["/proc/net/udp", "/proc/net/udp6"],
+    };
+    let socket = tables.iter().find_map(|table| {
+        let text = std::fs::read_to_string(table).ok()?;
+        text.lines().skip(1).find_map(|row| inode_of(row, transport, port))
+    })?;
+    process_with(&format!("socket:[{socket}]"))
+}
+
+/// The inode of the socket that listens on `port`, when this row of the kernel's table is it.
+fn inode_of(row: &str, transport: Transport, port: u16) -> Option<String> {
+    const LISTENING: &str = "0A";
+    let columns: Vec<&str> = row.split_whitespace().collect();
+    let local = columns.get(1)?.rsplit(':').next()?;
+    let state = columns.get(3)?;
+    let fits =
+        u16::from_str_radix(local, 16).ok()? == port && (transport == Transport::Udp || *state == LISTENING);
+    if fits { columns.get(9).map(|inode| (*inode).to_owned()) } else { None }
+}
+
+fn process_with(socket: &str) -> Option<String> {
+    let processes = std::fs::read_dir("/proc").ok()?;
+    processes.flatten().find_map(|process| {
+        let files = std::fs::read_dir(process.path().join("fd")).ok()?;
+        let has =
+            |file: std::fs::DirEntry| std::fs::read_link(file.path()).is_ok_and(|to| to == Path::new(socket));
+        if !files.flatten().any(has) {
+            return None;
+        }
+        let name = std::fs::read_to_string(process.path().join("comm")).ok()?;
+        Some(format!("{} (process {})", name.trim(), process.file_name().display()))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_port_in_use_is_said_with_the_process_that_has_it_and_the_way_out() {
+        // 127.0.0.77 is ours alone, so that this test meets no other demo.
+        let plan = Plan::new("127.0.0.77".parse().unwrap(), "pleiad.test");
+        assert!(check(&plan).is_ok());
+        let _in_the_way = TcpListener::bind("127.0.0.77:7502").unwrap();
+        let said = check(&plan).unwrap_err().to_string();
+        assert!(said.contains("TCP port 7502") && said.contains("node-1"), "{said}");
+        assert!(said.contains(&std::process::id().to_string()), "{said}");
+        assert!(said.contains("next:"), "{said}");
+    }
+}

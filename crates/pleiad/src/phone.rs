@@ -1,0 +1,154 @@
+//! `pleiad phone`: a scriptable soft phone, for trying things out and for scripts. The phone itself is testkit's.
+
+use crate::secret;
+use anyhow::{Context, Result};
+use clap::{Args, ValueEnum};
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+use testkit::phone::{self as soft, Report, Script};
+
+/// A scriptable soft phone: it registers, and calls or answers.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  pleiad phone --registrar 127.0.0.1:5160 --extension 2101 --call 2201 --talk 3
+  pleiad phone --registrar 127.0.0.1:5260 --extension 2201 --answer --talk 10
+The password is taken from --password-file, or from PLEIAD_PHONE_PASSWORD, or asked for.")]
+pub(crate) struct Options {
+    /// HOST:PORT of the call server it registers at
+    #[arg(long, value_name = "HOST:PORT")]
+    registrar: String,
+    /// Its number
+    #[arg(long)]
+    extension: String,
+    /// The file that holds its password
+    #[arg(long, value_name = "FILE")]
+    password_file: Option<PathBuf>,
+    /// The SIP domain; without it, the registrar's host
+    #[arg(long)]
+    domain: Option<String>,
+    /// UDP or TCP
+    #[arg(long, default_value = "udp")]
+    transport: Transport,
+    /// Call this number
+    #[arg(long, value_name = "NUMBER", conflicts_with = "answer")]
+    call: Option<String>,
+    /// Wait for one call and answer it
+    #[arg(long)]
+    answer: bool,
+    /// Seconds it rings before it answers
+    #[arg(long, default_value_t = 1, value_name = "SECONDS")]
+    ring: u64,
+    /// Seconds it talks, or stays registered
+    #[arg(long, default_value_t = 3, value_name = "SECONDS")]
+    talk: u64,
+    /// Seconds it waits for an answer or a call
+    #[arg(long, default_value_t = 30, value_name = "SECONDS")]
+    patience: u64,
+    /// The tone it sends, in hertz; without it, a random one
+    #[arg(long, value_name = "HERTZ")]
+    tone: Option<u16>,
+    /// Keys it presses when the call is up
+    #[arg(long, default_value = "")]
+    digits: String,
+    /// Holds the call for a while and takes it back
+    #[arg(long)]
+    hold: bool,
+    /// Print the report as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Transport {
+    Udp,
+    Tcp,
+}
+
+/// A phone line as somebody hands it out.
+pub(crate) struct Line {
+    pub(crate) extension: String,
+    pub(crate) password: String,
+    pub(crate) registrar: String,
+}
+
+/// Plays the script; succeeds when everything it says happened.
+pub(crate) async fn run(options: Options) -> Result<ExitCode> {
+    let json = options.json;
+    let report = soft::run(&script(options)?).await?;
+    if json {
+        println!("{}", serde_json::to_string_pretty(&report)?);
+    } else {
+        println!("{}\n\n{}", soft::draw(&[(&report.extension, &report.ladder)]), summary(&report));
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn script(options: Options) -> Result<soft::Options> {
+    let script = match (options.call, options.answer) {
+        (Some(number), _) => Script::Call { number },
+        (None, true) => Script::Answer { ring: Duration::from_secs(options.ring) },
+        (None, false) => Script::Register,
+    };
+    let password = password(&options.extension, options.password_file)?;
+    let usual = soft::Options::new(&options.registrar, &options.extension, &password);
+    Ok(soft::Options {
+        domain: options.domain,
+        transport: match options.transport {
+            Transport::Udp => soft::Transport::Udp,
+            Transport::Tcp => soft::Transport::Tcp,
+        },
+        tone_hz: options.tone,
+        digits: options.digits,
+        hold: options.hold,
+        talk: Duration::from_secs(options.talk),
+        patience: Duration::from_secs(options.patience),
+        script,
+        ..usual
+    })
+}
+
+fn password(extension: &str, file: Option<PathBuf>) -> Result<String> {
+    if let Some(file) = file {
+        let text =
+            std::fs::read_to_string(&file).with_context(|| format!("cannot read {}", file.display()))?;
+        return Ok(text.trim().to_owned());
+    }
+    match std::env::var("PLEIAD_PHONE_PASSWORD") {
+        Ok(password) => Ok(password),
+        Err(_) => secret::ask(&format!("password of {extension}")),
+    }
+}
+
+/// One phone calls the other; succeeds only if each heard the other's own tone.
+pub(crate) async fn converse(caller: Line, called: Line, talk: Duration, json: bool) -> Result<ExitCode> {
+    let line = |line: &Line| soft::Options {
+        talk,
+        ..soft::Options::new(&line.registrar, &line.extension, &line.password)
+    };
+    let talked = soft::converse(&line(&caller), &line(&called)).await?;
+    let heard = talked.heard_each_other();
+    if json {
+        println!("{}", serde_json::to_string_pretty(&talked)?);
+    } else {
+        println!("{}\n", talked.ladder());
+        println!("{}\n{}", summary(&talked.caller), summary(&talked.called));
+        println!("{}", if heard { "each heard the other" } else { "they did NOT hear each other" });
+    }
+    Ok(if heard { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// What became of a phone, in a line.
+fn summary(report: &Report) -> String {
+    let heard: Vec<String> =
+        report.heard.iter().map(|tone| format!("{} Hz for {:.1} s", tone.hz, tone.seconds)).collect();
+    let heard = if heard.is_empty() { "nothing".to_owned() } else { heard.join(", ") };
+    let end = report
+        .end
+        .as_ref()
+        .map_or_else(|| "no call".to_owned(), |end| format!("{} {}", end.status, end.text));
+    format!(
+        "{}: sent {} Hz, heard {heard}; {} packets out, {} in, longest gap {} ms; end: {end}",
+        report.extension, report.tone_hz, report.packets_sent, report.packets_received, report.longest_gap_ms
+    )
+}
