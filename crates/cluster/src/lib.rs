@@ -24,9 +24,13 @@
 pub mod digest;
 pub mod framer;
 pub mod hub;
+mod line;
 pub mod link;
 pub mod uplink;
 pub mod wire;
+
+#[cfg(test)]
+mod tests;
 
 pub use digest::{Digest, Inventory};
 pub use hub::Hub;

@@ -7,7 +7,7 @@
 //! Not here: framing ([`framer`](crate::framer)) and what the messages mean ([`uplink`](crate::uplink),
 //! [`hub`](crate::hub)). Types of this module stay at the edge of the machines; inside they use the model's.
 
-mod convert;
+pub(crate) mod convert;
 
 pub use convert::MalformedField;
 

@@ -1,0 +1,7 @@
+//! The two machines against each other over an invented wire, and the table of the states.
+
+mod admission;
+mod catching_up;
+mod silence;
+mod table;
+mod world;
