@@ -23,10 +23,12 @@ pub(super) fn check(demo: &Demo, sources: &[Source]) -> Vec<Finding> {
         let mut report = |line, message| {
             findings.push(Finding { rule: "demo", file: source.file.clone(), line, message });
         };
+        let own = modules(source);
         for named in source.references().paths {
             let first = named.path.split("::").next().unwrap_or_default();
-            if named.path.contains("::") && OURS.contains(&first) && !named.path.starts_with(&demo.client) {
-                let client = &demo.client;
+            let foreign = named.path.contains("::") && OURS.contains(&first) && !own.contains(first);
+            if foreign && !demo.client.iter().any(|client| named.path.starts_with(client)) {
+                let client = demo.client.join("` and `");
                 report(named.line, format!("the demo names `{}`: it may use `{client}` only", named.path));
             }
         }
@@ -42,6 +44,15 @@ pub(super) fn check(demo: &Demo, sources: &[Source]) -> Vec<Finding> {
         }
     }
     findings
+}
+
+/// The modules a file declares: `mod call;` hides a crate of that name.
+fn modules(source: &Source) -> BTreeSet<String> {
+    let name = |item: &syn::Item| match item {
+        syn::Item::Mod(module) => Some(module.ident.to_string()),
+        _ => None,
+    };
+    source.syntax.items.iter().filter_map(name).collect()
 }
 
 /// The public functions of the client: nearly each is one request to the manager.
@@ -84,7 +95,7 @@ mod tests {
     fn verdict(demo_code: &str) -> Vec<Finding> {
         let demo = Demo {
             folder: "crates/pleiad/src/demo".to_owned(),
-            client: "manager::client".to_owned(),
+            client: vec!["manager::client".to_owned()],
             client_source: "crates/manager/src".to_owned(),
             measure: "crates/pleiad/src/ctl".to_owned(),
         };

@@ -15,7 +15,8 @@ pub(super) fn check_source(source: &Source) -> Vec<Finding> {
     if !opens_with_docs {
         findings.push(finding(1, "a file opens with `//!`: what it is, what it is not (STYLE 14)"));
     }
-    for (index, line) in source.text.lines().enumerate() {
+    let lines = source.text.lines().enumerate().filter(|_| !source.is_test());
+    for (index, line) in lines {
         if line.trim_start().starts_with(concat!("#![al", "low(")) {
             findings.push(finding(
                 index + 1,

@@ -29,7 +29,7 @@ struct Crate {
 #[serde(deny_unknown_fields)]
 pub(super) struct Demo {
     pub(super) folder: String,
-    pub(super) client: String,
+    pub(super) client: Vec<String>,
     pub(super) client_source: String,
     pub(super) measure: String,
 }
@@ -118,7 +118,7 @@ mod tests {
         rusqlite = ["store"]
         [demo]
         folder = "d"
-        client = "c"
+        client = ["c"]
         client_source = "s"
         measure = "m"
     "#;

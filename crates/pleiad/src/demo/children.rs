@@ -54,7 +54,7 @@ struct ManagerSettings<'a> {
 impl Children {
     /// Starts every process and waits until each answers.
     pub(super) async fn start_all(&mut self, plan: &Plan, dir: &Path, progress: Progress) -> Result<()> {
-        let manager = ManagerSettings { dir: "manager", name: "manager", bind: plan.manager() };
+        let manager = ManagerSettings { dir: "manager", name: "manager", bind: plan.manager_address() };
         write_settings(dir, "manager", &manager)?;
         self.start(dir, "manager", &["manager", "--config", "manager.toml", "--parent-pipe"])?;
         for member in plan.members() {
@@ -68,8 +68,8 @@ impl Children {
             let arguments = ["wan", "--listen", &listen, "--to", &to, "--control", &socket, "--parent-pipe"];
             self.start(dir, &wan_name(node), &arguments)?;
         }
-        self.wait_for("manager", plan.manager(), dir).await?;
-        progress.says(&format!("manager answers on https://{}", plan.manager()));
+        self.wait_for("manager", plan.manager_address(), dir).await?;
+        progress.says(&format!("manager answers on https://{}", plan.manager_address()));
         for member in plan.members() {
             self.wait_for(member.name, plan.at(member.web_port), dir).await?;
             progress.says(&format!("{} answers on https://{}", member.name, plan.at(member.web_port)));

@@ -95,7 +95,7 @@ async fn log_in(plan: &Plan, dir: &Path) -> Result<(Option<Client>, String)> {
         read("fingerprint")?.trim().parse().context("the manager's fingerprint")?;
     secret::write(&dir.join("manager.txt"), &format!("{login}\n"))?;
     let (user, password) = login.split_once(' ').context("manager.txt is not `user password`")?;
-    let mut client = Client::new(&plan.manager().to_string(), fingerprint)?;
+    let mut client = Client::new(&plan.manager_address().to_string(), fingerprint)?;
     match client.login(user, password).await {
         Ok(_) => Ok((Some(client), login)),
         Err(fault) if is_refused(&fault) => Ok((None, format!("{user} (your own password)"))),

@@ -83,7 +83,7 @@ impl Plan {
         SocketAddr::new(self.bind, port)
     }
 
-    pub(super) fn manager(&self) -> SocketAddr {
+    pub(super) fn manager_address(&self) -> SocketAddr {
         self.at(MANAGER_PORT)
     }
 

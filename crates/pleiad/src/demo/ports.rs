@@ -42,7 +42,7 @@ pub(super) fn check(plan: &Plan) -> Result<()> {
 
 fn wanted(plan: &Plan) -> Vec<Wanted> {
     let one = |process: &str, transport, address| Wanted { process: process.to_owned(), transport, address };
-    let mut all = vec![one("manager", Transport::Tcp, plan.manager())];
+    let mut all = vec![one("manager", Transport::Tcp, plan.manager_address())];
     for member in plan.members() {
         all.push(one(member.name, Transport::Udp, plan.at(member.sip_port)));
         for port in [member.sip_port, member.web_port, member.link_port] {

@@ -11,7 +11,7 @@ use std::process::ExitCode;
 pub(super) fn network(plan: &Plan, dir: &Path, network: &Network) {
     let mut processes =
         Table::new(&["process", "role", "SIP (UDP+TCP)", "web + API", "cluster link", "login"]);
-    let manager = format!("https://{}", plan.manager());
+    let manager = format!("https://{}", plan.manager_address());
     processes.row(["manager", "manager", "–", &manager, "–", &network.login]);
     for member in plan.members() {
         let role =
