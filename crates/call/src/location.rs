@@ -64,25 +64,33 @@ impl Location {
 
     /// One change of a member's bindings.
     pub fn apply(&mut self, member: MemberNumber, change: &BindingChange) {
-        let (extension, device) = change.subject();
-        let began = self.began;
-        let published = self
-            .members
-            .entry(member)
-            .or_insert_with(|| Published { lost: Some(began), devices: BTreeMap::new() });
         match change {
-            BindingChange::Bound(_) => {
-                published.devices.entry(extension.clone()).or_default().insert(device.clone());
-            }
-            BindingChange::Unbound { .. } => {
-                if let Some(devices) = published.devices.get_mut(extension) {
-                    devices.remove(device);
-                    if devices.is_empty() {
-                        published.devices.remove(extension);
-                    }
-                }
+            BindingChange::Bound(binding) => self.bound(member, &binding.extension, &binding.device),
+            BindingChange::Unbound { extension, device } => self.unbound(member, extension, device),
+        }
+    }
+
+    /// A device is bound at a member, as it published.
+    pub fn bound(&mut self, member: MemberNumber, extension: &Extension, device: &Device) {
+        let devices = &mut self.published(member).devices;
+        devices.entry(extension.clone()).or_default().insert(device.clone());
+    }
+
+    /// A device is not bound any more at a member, as it published.
+    pub fn unbound(&mut self, member: MemberNumber, extension: &Extension, device: &Device) {
+        let all = &mut self.published(member).devices;
+        if let Some(devices) = all.get_mut(extension) {
+            devices.remove(device);
+            if devices.is_empty() {
+                all.remove(extension);
             }
         }
+    }
+
+    fn published(&mut self, member: MemberNumber) -> &mut Published {
+        let began = self.began;
+        let unheard = || Published { lost: Some(began), devices: BTreeMap::new() };
+        self.members.entry(member).or_insert_with(unheard)
     }
 
     /// The link to a member is lost. What it published stays known.

@@ -1,0 +1,78 @@
+//! Identity, claim, certificate request, role.
+
+use crate::claim::{ClaimAnswer, ClaimRequest};
+use crate::machine::Machine;
+use crate::role::RoleRequest;
+use crate::service::enrolment::{self, IdentityView};
+use axum::extract::State;
+use axum::http::StatusCode;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+use web::error::ErrorBody;
+use web::{Administrator, ApiError, Json};
+
+pub(super) fn routes() -> OpenApiRouter<Machine> {
+    OpenApiRouter::new()
+        .routes(routes!(identity))
+        .routes(routes!(claim))
+        .routes(routes!(csr))
+        .routes(routes!(role))
+}
+
+/// Who the machine is; open to anybody.
+#[utoipa::path(get, path = "/api/v1/identity", responses((status = 200, body = Value)))]
+async fn identity(State(machine): State<Machine>) -> Result<Json<IdentityView>, ApiError> {
+    enrolment::identity(&machine).map(Json)
+}
+
+/// Claims the machine with a proof of its code; open while nobody owns it.
+#[utoipa::path(post, path = "/api/v1/claim", request_body = ClaimRequest,
+    responses((status = 200, body = ClaimAnswer), (status = 403, body = ErrorBody), (status = 409, body = ErrorBody)))]
+async fn claim(
+    State(machine): State<Machine>,
+    Json(request): Json<ClaimRequest>,
+) -> Result<Json<ClaimAnswer>, ApiError> {
+    enrolment::claim(&machine, &request).map(Json)
+}
+
+/// For which name a certificate is asked.
+#[derive(Debug, Deserialize, Serialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+struct CsrRequest {
+    /// The member's name, `nN.CLUSTER`.
+    common_name: String,
+}
+
+/// A certificate request of the machine's own key.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+struct CsrAnswer {
+    /// PKCS#10 in PEM form.
+    csr_pem: String,
+}
+
+/// A certificate request of the machine's own key, which never leaves it.
+#[utoipa::path(post, path = "/api/v1/csr", request_body = CsrRequest, security(("bearer" = [])),
+    responses((status = 200, body = CsrAnswer), (status = 400, body = ErrorBody)))]
+async fn csr(
+    State(machine): State<Machine>,
+    Administrator(principal): Administrator,
+    Json(request): Json<CsrRequest>,
+) -> Result<Json<CsrAnswer>, ApiError> {
+    let csr_pem = enrolment::signing_request(&machine, &principal, &request.common_name)?;
+    Ok(Json(CsrAnswer { csr_pem }))
+}
+
+/// Gives the machine a role; its engine is rebuilt and it announces itself.
+#[utoipa::path(post, path = "/api/v1/role", request_body = Value, security(("bearer" = [])),
+    responses((status = 202, body = Value), (status = 400, body = ErrorBody), (status = 409, body = ErrorBody)))]
+async fn role(
+    State(machine): State<Machine>,
+    Administrator(principal): Administrator,
+    Json(request): Json<RoleRequest>,
+) -> Result<(StatusCode, Json<Value>), ApiError> {
+    let word = request.role.word();
+    enrolment::set_role(&machine, &principal, request).await?;
+    Ok((StatusCode::ACCEPTED, Json(json!({ "role": word }))))
+}

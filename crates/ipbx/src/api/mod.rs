@@ -1,0 +1,98 @@
+//! The HTTPS API of a machine: each handler reads the request, calls one function of [`crate::service`], and
+//! answers its view. The OpenAPI document is made of the same declarations.
+
+mod calls;
+mod enrolment;
+mod objects;
+mod state;
+
+use crate::machine::Machine;
+use axum::Router;
+use axum::extract::DefaultBodyLimit;
+use axum::routing::get;
+use std::sync::Arc;
+use utoipa::OpenApi as _;
+use utoipa_axum::router::OpenApiRouter;
+use web::app::App;
+use web::error::ErrorBody;
+
+/// Bytes of a request's body: an object has as many at most.
+const BODY_BYTES_MAX: usize = 256 * 1024;
+
+#[derive(utoipa::OpenApi)]
+#[openapi(
+    info(
+        title = "Pleiad call server",
+        description = "One machine: identity, enrolment, role, common data, registrations, calls, records."
+    ),
+    components(schemas(ErrorBody)),
+    modifiers(&Bearer)
+)]
+struct Document;
+
+/// Every path but the open ones takes the management token given at the claim, or a web session.
+struct Bearer;
+
+impl utoipa::Modify for Bearer {
+    fn modify(&self, document: &mut utoipa::openapi::OpenApi) {
+        use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
+        let scheme = SecurityScheme::Http(HttpBuilder::new().scheme(HttpAuthScheme::Bearer).build());
+        document.components.get_or_insert_with(Default::default).add_security_scheme("bearer", scheme);
+    }
+}
+
+/// Everything the machine serves: API, metrics, pages.
+pub(crate) fn router(machine: &Machine) -> Router {
+    let (api, document) = routes().split_for_parts();
+    let document = Arc::new(document);
+    let routes = api
+        .with_state(machine.clone())
+        .route(
+            "/api/openapi.json",
+            get(move || {
+                let document = Arc::clone(&document);
+                async move { axum::Json(document.as_ref().clone()) }
+            }),
+        )
+        .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
+        .merge(crate::pages::routes(machine));
+    let face = Arc::new(crate::pages::face(machine));
+    App { face, auth: machine.auth().clone(), hub: machine.hub().clone(), routes }.router()
+}
+
+fn routes() -> OpenApiRouter<Machine> {
+    OpenApiRouter::with_openapi(Document::openapi())
+        .merge(enrolment::routes())
+        .merge(state::routes())
+        .merge(objects::routes())
+        .merge(calls::routes())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_openapi_document_names_every_path_of_the_contract() {
+        let document = routes().split_for_parts().1;
+        for path in [
+            "/api/v1/identity",
+            "/api/v1/claim",
+            "/api/v1/state",
+            "/api/v1/csr",
+            "/api/v1/role",
+            "/api/v1/objects/{kind}",
+            "/api/v1/objects/{kind}/{key}",
+            "/api/v1/bindings",
+            "/api/v1/calls",
+            "/api/v1/records",
+            "/api/v1/calls/{session}/ladder",
+            "/api/v1/calls/{session}/pcap",
+            "/api/v1/calls/{session}/end",
+            "/api/v1/explain",
+            "/metrics",
+        ] {
+            assert!(document.paths.paths.contains_key(path), "{path}");
+        }
+    }
+}

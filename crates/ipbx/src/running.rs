@@ -1,0 +1,302 @@
+//! What runs while a machine has a role: both halves of the member on their threads, the sockets of phones and
+//! members. A change of role stops one [`Running`] and starts the next (DCS-21, DEP-34); a change of data never
+//! does.
+
+use crate::config::Config;
+use crate::data::{self, DataError};
+use crate::identity::{Identity, IdentityError, random};
+use crate::member::{CallSide, CallSideConfig, LinkSide};
+use crate::role::{Membership, Role, RoleName};
+use crate::shell::clock::{SteadyClock, ms};
+use crate::shell::engine::{self, EngineHandle};
+use crate::shell::link::connection::Connections;
+use crate::shell::link::dial::Dialler;
+use crate::shell::link::{self, LinkHandle, listen, tls};
+use crate::shell::members::Members;
+use crate::shell::phones::{ListenError, Listening, Phones};
+use call::{Binding, EdgeConfig, Place};
+use cluster::{Hub as LinkHub, Uplink, hub, uplink};
+use model::{ClusterId, Position, Record};
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Duration;
+use store::{ConfigStore, RuntimeStore, Since, StoreError};
+use tokio_rustls::TlsAcceptor;
+use tokio_util::sync::CancellationToken;
+use web::events::Hub;
+
+/// Past revisions a cluster server holds ready for nodes that were away.
+const RECENT_REVISIONS: u64 = 10_000;
+
+/// Why a role cannot be taken up.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// A port.
+    #[error(transparent)]
+    Listen(#[from] ListenError),
+    /// The data.
+    #[error(transparent)]
+    Data(#[from] DataError),
+    /// The store.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The certificates.
+    #[error(transparent)]
+    Tls(#[from] tls::TlsError),
+    /// Random bytes.
+    #[error(transparent)]
+    Random(#[from] IdentityError),
+    /// The system gives no thread.
+    #[error("cannot start a thread: {0}")]
+    Thread(std::io::Error),
+}
+
+/// What a role is taken up with.
+#[derive(Clone)]
+pub struct Ground {
+    /// The settings, with the ports that were really given.
+    pub config: Config,
+    /// Who the machine is.
+    pub identity: Arc<Identity>,
+    /// The time.
+    pub clock: SteadyClock,
+    /// Where configuration rests.
+    pub store: ConfigStore,
+    /// Where the rest rests.
+    pub runtime: RuntimeStore,
+    /// Who wants to know.
+    pub hub: Hub,
+    /// The runtime of connections between members.
+    pub link_io: tokio::runtime::Handle,
+}
+
+/// A member at work.
+pub struct Running {
+    /// In which role.
+    pub role: Role,
+    /// Since when.
+    pub since: Duration,
+    /// The call side.
+    pub engine: EngineHandle,
+    /// The link side.
+    pub link: LinkHandle,
+    /// Phones' sockets.
+    pub phones: Phones,
+    /// Connections to other members.
+    pub members: Members,
+    /// On a node: the way to the cluster server.
+    pub dialler: Option<Dialler>,
+    /// On a cluster server: where nodes dial.
+    pub link_address: Option<SocketAddr>,
+    threads: Mutex<Vec<JoinHandle<()>>>,
+    stop: CancellationToken,
+}
+
+/// The member's data as its machines are made of them.
+struct Loaded {
+    position: Position,
+    records: Vec<Record>,
+    bindings: Vec<Binding>,
+}
+
+impl Running {
+    /// Takes up a role.
+    ///
+    /// # Errors
+    /// See [`StartError`]; nothing is left running.
+    pub async fn start(ground: &Ground, role: Role) -> Result<Running, StartError> {
+        let listening = Listening::open(ground.config.bind, ground.config.sip_port, ground.clock).await?;
+        let loaded = load(ground, &role)?;
+        let stop = CancellationToken::new();
+        let guard = stop.clone().drop_guard();
+        let (engine, engine_inbox) = EngineHandle::open(random()?);
+        let (link, link_inbox) = LinkHandle::open();
+        let members = Members::default();
+        let connections = Connections::default();
+        let dialler = dialler(ground, &role)?;
+        let acceptance = Acceptance {
+            connections: connections.clone(),
+            link: link.clone(),
+            members: members.clone(),
+            engine: engine.clone(),
+            stop: stop.clone(),
+        };
+        let link_address = open_link_port(ground, &role, acceptance).await?;
+        let now = ground.clock.now();
+        let side = link_side(ground, &role, &loaded, now)?;
+        let link_around = link::Surroundings {
+            clock: ground.clock,
+            engine: engine.clone(),
+            members: members.clone(),
+            connections,
+            dialler: dialler.clone(),
+            config: ground.store.clone(),
+            runtime: ground.runtime.clone(),
+            io: ground.link_io.clone(),
+            hub: ground.hub.clone(),
+        };
+        let mut first = Vec::new();
+        let calls = CallSide::new(now, call_config(&role, loaded)?, &mut first);
+        let engine_around = engine::Surroundings {
+            clock: ground.clock,
+            phones: listening.phones(),
+            members: members.clone(),
+            link: link.clone(),
+            runtime: ground.runtime.clone(),
+            hub: ground.hub.clone(),
+            uploads: role.name() == RoleName::Node,
+        };
+        let phones = listening.phones();
+        let engine_thread =
+            engine_inbox.start(&engine, calls, first, engine_around).map_err(StartError::Thread)?;
+        let link_thread = link_inbox.start(&link, side, link_around).map_err(StartError::Thread)?;
+        if let Some(dialler) = dialler.clone() {
+            ground.link_io.spawn(dialler.keep_sip(members.clone(), engine.clone(), stop.clone()));
+        }
+        listening.serve(&engine, &stop);
+        let threads = Mutex::new(vec![engine_thread, link_thread]);
+        let stop = guard.disarm();
+        Ok(Running { role, since: now, engine, link, phones, members, dialler, link_address, threads, stop })
+    }
+
+    /// Calls in progress.
+    pub async fn calls(&self) -> usize {
+        self.engine.ask(|engine| engine.side().edge().calls().len()).await.unwrap_or(0)
+    }
+
+    /// Stops taking calls, waits up to `patience` for those in progress, and ends everything.
+    pub async fn stop(&self, patience: Duration) {
+        self.engine.tell(crate::member::CallInput::Drain);
+        let deadline = tokio::time::Instant::now() + patience;
+        while self.calls().await > 0 && tokio::time::Instant::now() < deadline {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        self.link.stop();
+        self.engine.stop();
+        let threads = std::mem::take(&mut *self.threads.lock().unwrap_or_else(PoisonError::into_inner));
+        let joined = tokio::task::spawn_blocking(move || {
+            for thread in threads {
+                if thread.join().is_err() {
+                    tracing::error!("a thread of the member had panicked");
+                }
+            }
+        });
+        if joined.await.is_err() {
+            tracing::error!("the member's threads could not be waited for");
+        }
+        // The last words of the link are on their way for a moment.
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        self.stop.cancel();
+    }
+}
+
+fn load(ground: &Ground, role: &Role) -> Result<Loaded, StartError> {
+    data::agree(&ground.store, role)?;
+    let snapshot = ground.store.snapshot()?;
+    let bindings = ground.runtime.bindings()?;
+    let bindings = bindings.iter().filter_map(|row| serde_json::from_slice(&row.value).ok()).collect();
+    Ok(Loaded { position: snapshot.position, records: snapshot.records, bindings })
+}
+
+fn call_config(role: &Role, loaded: Loaded) -> Result<CallSideConfig, StartError> {
+    let place = match role {
+        Role::Independent { .. } => Place::Independent,
+        Role::ClusterServer { .. } => Place::ClusterServer,
+        Role::Node { .. } => Place::Node,
+    };
+    let cluster: ClusterId = role.cluster().id.clone();
+    let mut edge = EdgeConfig::new(role.member(), place, cluster.as_str());
+    edge.aliases.push("localhost".to_owned());
+    Ok(CallSideConfig { cluster, edge, seed: random()?, records: loaded.records, bindings: loaded.bindings })
+}
+
+fn dialler(ground: &Ground, role: &Role) -> Result<Option<Dialler>, StartError> {
+    match role {
+        Role::Node { cluster, membership, cs_address, .. } => {
+            Ok(Some(Dialler::new(cs_address, &cluster.id, &ground.identity, membership)?))
+        }
+        Role::Independent { .. } | Role::ClusterServer { .. } => Ok(None),
+    }
+}
+
+fn link_side(ground: &Ground, role: &Role, loaded: &Loaded, now: Duration) -> Result<LinkSide, StartError> {
+    match role {
+        Role::Independent { .. } => Ok(LinkSide::None),
+        Role::ClusterServer { cluster, .. } => {
+            let from = loaded.position.revision.saturating_sub(RECENT_REVISIONS);
+            let recent = match ground.store.changes_since(from)? {
+                Since::Changes { changes, .. } => changes,
+                Since::Compacted => Vec::new(),
+            };
+            let settings = hub::Settings { cluster: cluster.id.clone(), release: ground.config.release };
+            let machine = LinkHub::new(settings, loaded.position, loaded.records.clone(), recent, now);
+            Ok(LinkSide::Server(Box::new(machine)))
+        }
+        Role::Node { cluster, number, .. } => {
+            let identity = uplink::Identity {
+                cluster: cluster.id.clone(),
+                member: *number,
+                dongle_id: ground.identity.dongle_id.clone(),
+                release: ground.config.release,
+                hardware_type: ground.config.hardware_type,
+            };
+            let instance = next_instance(&ground.store, now)?;
+            let seed = random()?;
+            let machine = Uplink::new(identity, instance, loaded.position, &loaded.records, seed, now);
+            Ok(LinkSide::Node(Box::new(machine)))
+        }
+    }
+}
+
+/// A number above those of all earlier starts, even if the clock was set back.
+fn next_instance(store: &ConfigStore, now: Duration) -> Result<u64, StoreError> {
+    const SETTING: &str = "instance";
+    let last: u64 = store.setting(SETTING)?.unwrap_or(0);
+    let instance = ms(now).max(last.saturating_add(1));
+    store.set_setting(SETTING, &instance)?;
+    Ok(instance)
+}
+
+/// Where nodes dial, on a cluster server.
+async fn open_link_port(
+    ground: &Ground,
+    role: &Role,
+    acceptor: Acceptance,
+) -> Result<Option<SocketAddr>, StartError> {
+    let Role::ClusterServer { cluster, membership } = role else { return Ok(None) };
+    let acceptor = listen::Acceptor {
+        tls: acceptor_tls(&ground.identity, membership)?,
+        cluster: cluster.id.clone(),
+        connections: acceptor.connections,
+        link: acceptor.link,
+        members: acceptor.members,
+        engine: acceptor.engine,
+        stop: acceptor.stop,
+    };
+    let bind = SocketAddr::new(ground.config.bind, ground.config.link_port);
+    // The listener must belong to the runtime that serves its connections.
+    let opened = ground.link_io.spawn(async move {
+        let listener = listen::open(bind).await?;
+        let address = listener.local_addr().map_err(|source| ListenError::of(bind, "link_port", source))?;
+        tokio::spawn(listen::accept(listener, Arc::new(acceptor)));
+        Ok::<_, ListenError>(address)
+    });
+    match opened.await {
+        Ok(address) => Ok(Some(address?)),
+        Err(fault) => Err(StartError::Thread(std::io::Error::other(fault))),
+    }
+}
+
+/// Who takes the connections that come to the link port.
+struct Acceptance {
+    connections: Connections,
+    link: LinkHandle,
+    members: Members,
+    engine: EngineHandle,
+    stop: CancellationToken,
+}
+
+fn acceptor_tls(identity: &Identity, membership: &Membership) -> Result<TlsAcceptor, tls::TlsError> {
+    Ok(TlsAcceptor::from(Arc::new(tls::server(identity, membership)?)))
+}
