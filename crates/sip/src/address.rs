@@ -65,7 +65,7 @@ impl NameAddr {
             let (uri, rest) = cursor.rest.split_once('>')?;
             cursor.rest = rest;
             let params = Params::of_header(&mut cursor)?;
-            let uri = Uri::parse(scan::trim(uri)).ok()?;
+            let uri = Uri::parse(uri).ok()?;
             return cursor.is_done().then_some(NameAddr { display, uri, params });
         }
         // Without brackets parameters belong to the header, and the URI may hold no '?' and no ',' (RFC 3261 §20.10).

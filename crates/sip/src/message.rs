@@ -363,7 +363,8 @@ fn read_start(line: &str) -> Result<StartLine, Fault> {
         });
         return Err(if numbers { Fault::Version } else { Fault::StartLine });
     }
-    let uri = Uri::parse(uri).map_err(|_| Fault::RequestUri)?;
+    // Headers have no place in a Request-URI (RFC 3261 §19.1.1, RFC 4475 §3.1.2.12).
+    let uri = Uri::parse(uri).ok().filter(|uri| uri.headers.is_none()).ok_or(Fault::RequestUri)?;
     Ok(StartLine::Request { method: Method::from(method), uri })
 }
 

@@ -22,7 +22,7 @@ impl std::fmt::Debug for Password {
 }
 
 /// One challenge being answered.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Client {
     user: String,
     ha1: String,
@@ -90,5 +90,12 @@ impl Client {
         }
         let name = if self.proxy { Name::ProxyAuthorization } else { Name::Authorization };
         (name, value)
+    }
+}
+
+/// The HA1 is a secret.
+impl std::fmt::Debug for Client {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Client({} in {}, {} used)", self.user, self.realm, self.count)
     }
 }
