@@ -258,7 +258,7 @@ impl Turn<'_> {
     /// Answers with a cause: its status, and the Reason header.
     pub(crate) fn refuse(&mut self, key: &ServerKey, request: &Message, cause: Cause) {
         let response = self.answer_to(request, status_of(cause));
-        self.respond(key, response.header(Name::Reason, &headers::reason_of(cause)));
+        self.respond(key, response.header(Name::Reason, headers::reason_of(cause)));
     }
 
     /// Sends a request. `None` when it could not be built or begun.

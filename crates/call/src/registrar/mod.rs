@@ -100,13 +100,13 @@ impl Registrar {
         let devices = self.bindings.entry(extension.clone()).or_default();
         let known = devices.get(&asked.device);
         if let Some(known) = known.filter(|known| known.flow != *flow) {
-            changed.moved.push((known.flow.clone(), flow.clone()));
+            changed.moved.push((known.flow, *flow));
         }
         let binding = Binding {
             extension: extension.clone(),
             device: asked.device.clone(),
             contact: asked.contact,
-            flow: flow.clone(),
+            flow: *flow,
             connected: true,
             q: asked.q,
             since: known.map_or(now, |known| known.since),

@@ -80,7 +80,7 @@ impl Talking {
         let leg = self.leg(acking.answerer);
         let via = turn.via(&leg.hop);
         let request =
-            leg.dialog.ack(acking.cseq, &via).header(Name::SessionId, &headers::session_id(&facts.session));
+            leg.dialog.ack(acking.cseq, &via).header(Name::SessionId, headers::session_id(&facts.session));
         let request = match ack {
             Some(ack) => request.body_of(ack),
             None => request,
@@ -117,7 +117,7 @@ fn ack_and_bye(turn: &mut Turn<'_>, hop: &Hop, response: &Message) -> Option<(Me
             .cseq(number)
             .max_forwards(sip::MAX_FORWARDS)
             .route(&route)
-            .header(Name::Reason, &headers::reason_of(Cause::Cancelled))
+            .header(Name::Reason, headers::reason_of(Cause::Cancelled))
             .message()
             .ok()
     };

@@ -72,14 +72,14 @@ fn send(turn: &mut Turn<'_>, facts: &mut Facts, incoming: &Incoming, target: Tar
         .max_forwards(hops)
         .contact(&turn.contact(&hop, &facts.caller.number))
         .header(Name::Allow, ALLOW)
-        .header(Name::SessionId, &headers::session_id(&facts.session));
+        .header(Name::SessionId, headers::session_id(&facts.session));
     if facts.emergency {
         request = request.header(Name::Priority, headers::EMERGENCY);
     }
     if hop.is_cluster() {
         let realm = Host::Name(turn.core.config.realm.clone());
         let asserted = NameAddr::new(Uri::sip(&facts.caller.number, realm)).with_display(&facts.caller.name);
-        request = request.header(Name::PAssertedIdentity, &asserted.to_string());
+        request = request.header(Name::PAssertedIdentity, asserted.to_string());
     }
     let request = request.body_of(&incoming.invite);
     let (key, invite) = turn.request(&hop, request, Purpose::Invite(facts.call))?;

@@ -78,7 +78,7 @@ fn ask(facts: &Facts, turn: &mut Turn<'_>, leg: &mut Leg, side: Side) {
     let request = leg
         .dialog
         .request(Method::Options, &via)
-        .header(Name::SessionId, &headers::session_id(&facts.session));
+        .header(Name::SessionId, headers::session_id(&facts.session));
     leg.next_check = None;
     if turn.request(&leg.hop, request, Purpose::Check(facts.call, side)).is_none() {
         leg.next_check = Some(turn.now + period);

@@ -107,7 +107,7 @@ impl Talking {
             .dialog
             .request(message.method().clone(), &via)
             .max_forwards(hops.saturating_sub(1))
-            .header(Name::SessionId, &headers::session_id(&facts.session));
+            .header(Name::SessionId, headers::session_id(&facts.session));
         if matches!(message.method(), Method::Invite | Method::Update) {
             request = request.contact(&turn.contact(&leg.hop, &leg.shows)).header(Name::Allow, ALLOW);
         }
@@ -177,7 +177,7 @@ impl Talking {
         }
         let mut answer = turn
             .answer_to(&passed.request, status)
-            .header(Name::SessionId, &headers::session_id(&facts.session));
+            .header(Name::SessionId, headers::session_id(&facts.session));
         for name in [Name::RetryAfter, Name::Warning, Name::Unsupported, Name::Accept] {
             if let Some(value) = response.header(name) {
                 answer = answer.header(name, value);

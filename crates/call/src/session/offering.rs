@@ -137,7 +137,7 @@ impl Offering {
             .to_tag(&self.caller.tag)
             .contact(&turn.contact(&self.caller.hop, &facts.dialled))
             .header(Name::Allow, ALLOW)
-            .header(Name::SessionId, &headers::session_id(&facts.session))
+            .header(Name::SessionId, headers::session_id(&facts.session))
     }
 
     pub(super) fn branch_failed(
@@ -171,8 +171,8 @@ impl Offering {
         self.cancel_all_but(turn, None);
         let response = Response::to(&self.caller.invite, status_of(cause))
             .to_tag(&self.caller.tag)
-            .header(Name::Reason, &headers::reason_of(cause))
-            .header(Name::SessionId, &headers::session_id(&facts.session));
+            .header(Name::Reason, headers::reason_of(cause))
+            .header(Name::SessionId, headers::session_id(&facts.session));
         turn.respond(&self.caller.key, response);
         facts.end(turn, cause, by);
     }

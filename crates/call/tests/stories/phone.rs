@@ -45,6 +45,8 @@ struct PhoneCall {
 
 pub(crate) struct Phone {
     pub(crate) number: String,
+    /// What the story calls it: its number, but for a second phone of a subscriber.
+    pub(crate) name: String,
     pub(crate) member: u16,
     pub(crate) registered: bool,
     pub(crate) when_called: WhenCalled,
@@ -58,6 +60,20 @@ pub(crate) struct Phone {
     /// `+sip.instance`, when it has one.
     pub(crate) instance: Option<String>,
     pub(crate) secret: String,
+    /// The number it registers: its own, unless it lies.
+    pub(crate) registers: String,
+    /// It registers `Contact: *`.
+    pub(crate) star: bool,
+    pub(crate) knows_md5_only: bool,
+    pub(crate) max_forwards: Option<u8>,
+    /// Its offers are long.
+    pub(crate) long_words: bool,
+    /// Its offers are exactly this.
+    pub(crate) exact_words: Option<String>,
+    /// The domain it calls in.
+    pub(crate) domain: String,
+    pub(crate) last_response: Option<Message>,
+    pub(crate) last_body: Vec<u8>,
     flow: Flow,
     unplugged: bool,
     layer: Layer<Flow>,
@@ -67,6 +83,7 @@ pub(crate) struct Phone {
     call: Option<PhoneCall>,
     thinking: Option<(ServerKey, Message)>,
     register_cseq: u32,
+    register_expires_s: u32,
     register_call_id: String,
 }
 
@@ -84,6 +101,7 @@ impl Phone {
         let mut tokens = Tokens::new(seed);
         Phone {
             number: number.to_owned(),
+            name: number.to_owned(),
             member,
             registered: false,
             when_called: WhenCalled::Ring,
@@ -93,6 +111,15 @@ impl Phone {
             thinks: false,
             instance: None,
             secret: secret_of(number),
+            registers: number.to_owned(),
+            star: false,
+            knows_md5_only: false,
+            max_forwards: None,
+            long_words: false,
+            exact_words: None,
+            domain: "pleiad.test".to_owned(),
+            last_response: None,
+            last_body: Vec::new(),
             flow,
             unplugged: false,
             layer: Layer::new(Limits::default()),
@@ -103,7 +130,16 @@ impl Phone {
             call: None,
             thinking: None,
             register_cseq: 0,
+            register_expires_s: 0,
         }
+    }
+
+    /// Makes it another phone of the same subscriber.
+    pub(crate) fn take_port(&mut self, port: u16, name: &str) {
+        self.flow.remote.set_port(port);
+        self.name = name.to_owned();
+        self.tokens = Tokens::new([9; 32]);
+        self.register_call_id = self.tokens.call_id("twin");
     }
 
     pub(crate) fn is_at(&self, flow: &Flow) -> bool {
@@ -166,6 +202,19 @@ impl Phone {
         })
     }
 
+    pub(crate) fn come_from(&mut self, address: [u8; 4]) {
+        self.flow.remote.set_ip(address.into());
+    }
+
+    pub(crate) fn turn_back_cseq(&mut self, by: u32) {
+        self.register_cseq -= by;
+    }
+
+    pub(crate) fn last_invite(&self) -> String {
+        let invite = &self.call.as_ref().expect("it calls").invite;
+        String::from_utf8(invite.to_bytes()).unwrap()
+    }
+
     fn domain(user: &str) -> Uri {
         Uri::sip(user, Host::Name("pleiad.test".to_owned()))
     }
@@ -180,13 +229,13 @@ impl Phone {
         tag: &str,
     ) -> Request {
         let from = NameAddr::new(Phone::domain(&self.number)).with_tag(tag);
+        let to = NameAddr::new(uri.clone());
         let via = self.via();
-        Request::new(method, uri)
-            .via(&via)
-            .from(&from)
-            .to(&NameAddr::new(uri.clone()))
-            .call_id(call_id)
-            .cseq(cseq)
+        let request = Request::new(method, uri).via(&via).from(&from).to(&to).call_id(call_id).cseq(cseq);
+        match self.max_forwards {
+            Some(hops) => request.max_forwards(hops),
+            None => request,
+        }
     }
 
     pub(crate) fn send(&mut self, request: Request) {
@@ -197,7 +246,7 @@ impl Phone {
     fn register_request(&mut self, expires_s: u32) -> Request {
         self.register_cseq += 1;
         let (cseq, call_id) = (self.register_cseq, self.register_call_id.clone());
-        let own = Phone::domain(&self.number);
+        let own = Phone::domain(&self.registers);
         let mut contact = self.contact();
         if let Some(instance) = &self.instance {
             contact.params = contact.params.quoted("+sip.instance", instance);
@@ -205,14 +254,15 @@ impl Phone {
         let registrar = Uri::host_only(Host::Name("pleiad.test".to_owned()));
         let from = NameAddr::new(own.clone()).with_tag("register");
         let via = self.via();
-        Request::new(Method::Register, &registrar)
+        let request = Request::new(Method::Register, &registrar)
             .via(&via)
             .from(&from)
             .to(&NameAddr::new(own))
             .call_id(&call_id)
             .cseq(cseq)
-            .contact(&contact)
-            .header(Name::Expires, expires_s)
+            .header(Name::Expires, expires_s);
+        self.register_expires_s = expires_s;
+        if self.star { request.header(Name::Contact, "*") } else { request.contact(&contact) }
     }
 
     pub(crate) fn register(&mut self, expires_s: u32) {
@@ -230,7 +280,7 @@ impl Phone {
     }
 
     fn begin(&mut self, number: &str, late_offer: bool) {
-        let uri = Phone::domain(number);
+        let uri = Uri::sip(number, Host::Name(self.domain.clone()));
         let (tag, call_id) = (self.tokens.tag(), self.tokens.call_id("phone"));
         let draft = self.draft(Method::Invite, &uri, 1, &call_id, &tag).contact(&self.contact());
         let draft =
@@ -242,7 +292,12 @@ impl Phone {
     }
 
     fn words(&self, what: &str) -> String {
-        format!("v=0\r\ns={what} of {}\r\n", self.number)
+        if let Some(words) = &self.exact_words {
+            return words.clone();
+        }
+        let long = if self.long_words { "long ".repeat(300) } else { String::new() };
+        let what = format!("{long}{what}");
+        format!("v=0\r\ns={what} of {}\r\n", self.name)
     }
 
     fn respond(&mut self, key: ServerKey, response: Response) {
@@ -346,15 +401,20 @@ impl Phone {
             Output::Request { key, message, .. } => self.asked(key, message),
             Output::Cancelled { key, .. } => {
                 self.note("CANCEL", None);
-                let call = self.call.take().expect("a cancelled call");
-                let response = Response::to(&call.invite, Status::REQUEST_TERMINATED).to_tag(&call.tag);
-                self.respond(key, response);
+                let (invite, tag) = match self.thinking.take_if(|(thinking, _)| *thinking == key) {
+                    Some((_, invite)) => (invite, "re-invite".to_owned()),
+                    None => {
+                        let call = self.call.take().expect("a cancelled call");
+                        (call.invite, call.tag)
+                    }
+                };
+                self.respond(key, Response::to(&invite, Status::REQUEST_TERMINATED).to_tag(&tag));
             }
             Output::Ack { message, .. } => self.note("ACK", Some(&message)),
             Output::Response { key, message, .. } => self.answered(&key, &message),
             Output::Failed { .. } => self.note("failed", None),
             Output::Unacknowledged { .. } => self.note("unacknowledged", None),
-            Output::Stray { message, .. } => self.note(&format!("stray {}", message.method()), None),
+            Output::Stray { message, .. } => self.last_response = Some(message),
         }
     }
 
@@ -366,6 +426,7 @@ impl Phone {
         };
         self.heard.push(word);
         if let Some(body) = message.map(Message::body).filter(|body| !body.is_empty()) {
+            self.last_body = body.to_vec();
             let text = String::from_utf8_lossy(body);
             let words = text.lines().find_map(|line| line.strip_prefix("s=")).unwrap_or(&text);
             self.sdp.push(words.to_owned());
@@ -433,6 +494,7 @@ impl Phone {
 
     fn answered(&mut self, key: &ClientKey, message: &Message) {
         let status = message.status().unwrap();
+        self.last_response = Some(message.clone());
         match (&message.cseq().method, status.code()) {
             (Method::Register | Method::Invite, 401 | 407) if !self.has_proven(key) => self.prove(message),
             (Method::Register, 200) => {
@@ -463,7 +525,7 @@ impl Phone {
         if method == Method::Register {
             let uri = Uri::host_only(Host::Name("pleiad.test".to_owned()));
             let (name, value) = client.authorization(&method, &uri.to_string(), &cnonce);
-            let request = self.register_request(3600).header(name, value);
+            let request = self.register_request(self.register_expires_s).header(name, value);
             self.send(request);
             return;
         }
@@ -505,6 +567,13 @@ impl Phone {
             self.call = None;
         }
     }
+}
+
+/// What a phone sees that cannot read the SHA-256 challenge.
+fn challenge_without_sha(challenge: &Message) -> Message {
+    let text = String::from_utf8(challenge.to_bytes()).unwrap();
+    let lines: Vec<&str> = text.split("\r\n").filter(|line| !line.contains("SHA-256")).collect();
+    Message::parse(lines.join("\r\n").as_bytes()).unwrap()
 }
 
 fn q850(reason: &str) -> Option<&str> {

@@ -75,6 +75,12 @@ pub(crate) fn told(story: impl Fn(&mut World)) {
     story(&mut World::new(true));
 }
 
+/// The same from a world without phones.
+pub(crate) fn told_bare(story: impl Fn(&mut World)) {
+    story(&mut World::bare(false));
+    story(&mut World::bare(true));
+}
+
 fn member_number(number: u16) -> MemberNumber {
     MemberNumber::try_from(number).unwrap()
 }
@@ -247,6 +253,12 @@ impl World {
         }
     }
 
+    /// `kill -9` of a node and its start: its calls are gone, its bindings are on its disk.
+    pub(crate) fn restart_node(&mut self, node: u16) {
+        self.start(node);
+        self.wait_ms(100);
+    }
+
     /// It starts again, with what was on its disk.
     pub(crate) fn start_cluster_server(&mut self) {
         self.start(0);
@@ -266,6 +278,14 @@ impl World {
     pub(crate) fn plug_in(&mut self, number: &str, transport: Transport) {
         let phone = Phone::new(number, home_of(number), transport);
         self.phones.insert(number.to_owned(), phone);
+    }
+
+    /// A second phone of the same subscriber, known to the story by another name.
+    pub(crate) fn twin_of(&mut self, number: &str, name: &str) -> String {
+        let mut twin = Phone::new(number, home_of(number), Transport::Udp);
+        twin.take_port(7_777, name);
+        self.phones.insert(name.to_owned(), twin);
+        name.to_owned()
     }
 
     pub(crate) fn phone(&mut self, number: &str) -> &mut Phone {
@@ -320,7 +340,7 @@ impl World {
     }
 
     fn to_phone(&mut self, flow: Flow, bytes: Vec<u8>) {
-        let phone = self.phones.values().find(|phone| phone.is_at(&flow)).map(|phone| phone.number.clone());
+        let phone = self.phones.values().find(|phone| phone.is_at(&flow)).map(|phone| phone.name.clone());
         if let Some(number) = phone {
             let line = String::from_utf8_lossy(&bytes).lines().next().unwrap_or_default().to_owned();
             self.wire.push((number.clone(), line));

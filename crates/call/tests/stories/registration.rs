@@ -1,0 +1,201 @@
+//! Registrations: who may, for how long, and what one device is.
+
+use crate::phone::Phone;
+use crate::world::{World, told, told_bare};
+use call::settings::{DEVICES_PER_SUBSCRIBER_MAX, WRONG_PASSWORDS_MAX};
+use sip::{Message, Name, Transport};
+use std::time::Duration;
+
+fn bound(world: &World, member: u16, number: &str) -> usize {
+    world.members[&member].edge.bindings().filter(|binding| binding.extension.as_str() == number).count()
+}
+
+#[test]
+fn a_phone_with_the_wrong_password_is_forbidden_and_looks_like_an_unknown_user() {
+    told_bare(|world| {
+        world.plug_in("2101", Transport::Udp);
+        world.phone("2101").secret = "a-wrong-secret-of-2101".to_owned();
+        world.phone("2101").register(3600);
+        world.plug_in("2199", Transport::Udp);
+        world.phone("2199").register(3600);
+        world.wait_ms(300);
+        for number in ["2101", "2199"] {
+            assert!(!world.phone(number).registered);
+            assert_eq!(world.phone(number).heard, ["REGISTER 403"]);
+        }
+        assert_eq!(bound(world, 1, "2101"), 0);
+    });
+}
+
+#[test]
+fn a_guesser_is_braked_while_the_true_phone_is_served() {
+    let mut world = World::bare(false);
+    world.plug_in("2101", Transport::Udp);
+    world.phone("2101").secret = "a-wrong-secret-of-2101".to_owned();
+    for _ in 0..WRONG_PASSWORDS_MAX {
+        world.phone("2101").register(3600);
+        world.wait_ms(100);
+    }
+    assert!(world.faults.iter().any(|fault| fault.contains("wrong passwords for '2101'")));
+    // Even the right password does not help from there for a while.
+    world.phone("2101").secret = crate::world::secret_of("2101");
+    world.phone("2101").register(3600);
+    world.wait_ms(100);
+    assert!(!world.phone("2101").registered);
+    let elsewhere = world.twin_of("2101", "true");
+    world.phone(&elsewhere).come_from([192, 168, 1, 8]);
+    world.phone(&elsewhere).register(3600);
+    world.wait_ms(100);
+    assert!(world.phone(&elsewhere).registered);
+    world.wait_ms(61_000);
+    world.phone("2101").register(3600);
+    world.wait_ms(100);
+    assert!(world.phone("2101").registered);
+}
+
+#[test]
+fn a_subscriber_registers_its_own_number_and_no_other() {
+    told_bare(|world| {
+        world.plug_in("2101", Transport::Udp);
+        world.phone("2101").registers = "2102".to_owned();
+        world.phone("2101").register(3600);
+        world.wait_ms(300);
+        assert!(world.phone("2101").heard("REGISTER 403"));
+        assert_eq!(bound(world, 1, "2102") + bound(world, 1, "2101"), 0);
+    });
+}
+
+#[test]
+fn a_registration_that_is_too_brief_is_told_the_minimum_and_one_too_long_is_cut() {
+    told_bare(|world| {
+        world.plug_in("2101", Transport::Udp);
+        world.phone("2101").register(30);
+        world.wait_ms(300);
+        assert!(world.phone("2101").heard("REGISTER 423"));
+        let refusal = world.phone("2101").last_response.clone().unwrap();
+        assert_eq!(refusal.header(Name::MinExpires), Some("60"));
+        world.phone("2101").register(100_000);
+        world.wait_ms(300);
+        let until = world.members[&1].edge.bindings().next().unwrap().until;
+        assert!(until <= world.now + Duration::from_secs(3600));
+    });
+}
+
+#[test]
+fn a_registration_ends_when_it_is_not_refreshed() {
+    told_bare(|world| {
+        world.plug_in("2101", Transport::Udp);
+        world.phone("2101").register(60);
+        world.wait_ms(59_000);
+        assert_eq!(bound(world, 1, "2101"), 1);
+        world.phone("2101").register(60);
+        world.wait_ms(59_000);
+        assert_eq!(bound(world, 1, "2101"), 1);
+        world.wait_ms(2_000);
+        assert_eq!(bound(world, 1, "2101"), 0);
+    });
+}
+
+#[test]
+fn one_device_is_one_binding_wherever_it_comes_from() {
+    told_bare(|world| {
+        world.plug_in("2101", Transport::Tcp);
+        world.phone("2101").instance = Some("urn:uuid:1".to_owned());
+        for _ in 0..3 {
+            world.phone("2101").register(3600);
+            world.wait_ms(300);
+            let now = world.now;
+            world.phone("2101").reconnect(now);
+        }
+        assert_eq!(bound(world, 1, "2101"), 1);
+    });
+}
+
+#[test]
+fn a_further_device_over_the_limit_takes_the_place_of_the_oldest() {
+    told_bare(|world| {
+        world.plug_in("2101", Transport::Udp);
+        for round in 0..DEVICES_PER_SUBSCRIBER_MAX + 2 {
+            world.phone("2101").instance = Some(format!("urn:uuid:{round}"));
+            world.phone("2101").register(3600);
+            world.wait_ms(1_000);
+        }
+        assert_eq!(bound(world, 1, "2101"), DEVICES_PER_SUBSCRIBER_MAX);
+        let devices: Vec<String> =
+            world.members[&1].edge.bindings().map(|binding| binding.device.to_string()).collect();
+        assert!(!devices.contains(&"urn:uuid:0".to_owned()) && devices.contains(&"urn:uuid:6".to_owned()));
+    });
+}
+
+#[test]
+fn a_star_unbinds_all_devices_and_only_with_expires_0() {
+    told_bare(|world| {
+        world.plug_in("2101", Transport::Udp);
+        for instance in ["urn:uuid:1", "urn:uuid:2"] {
+            world.phone("2101").instance = Some(instance.to_owned());
+            world.phone("2101").register(3600);
+            world.wait_ms(300);
+        }
+        assert_eq!(bound(world, 1, "2101"), 2);
+        world.phone("2101").star = true;
+        world.phone("2101").register(3600);
+        world.wait_ms(300);
+        assert!(world.phone("2101").heard("REGISTER 400"));
+        assert_eq!(bound(world, 1, "2101"), 2);
+        world.phone("2101").register(0);
+        world.wait_ms(300);
+        assert_eq!(bound(world, 1, "2101"), 0);
+    });
+}
+
+#[test]
+fn an_old_register_that_comes_late_changes_nothing() {
+    told_bare(|world| {
+        world.plug_in("2101", Transport::Udp);
+        world.phone("2101").register(3600);
+        world.wait_ms(300);
+        world.phone("2101").register(3600);
+        world.wait_ms(300);
+        let before = world.members[&1].edge.bindings().next().cloned();
+        world.wait_ms(40_000);
+        // The proven request of the first registration again, as a new transaction.
+        world.phone("2101").turn_back_cseq(2);
+        world.phone("2101").register(0);
+        world.wait_ms(300);
+        assert!(world.phone("2101").heard("REGISTER 500"), "{:?}", world.phone("2101").heard);
+        assert_eq!(world.members[&1].edge.bindings().next().cloned(), before);
+    });
+}
+
+#[test]
+fn the_answer_names_every_device_and_how_long_it_stays() {
+    told(|world| {
+        world.phone("2101").register(600);
+        world.wait_ms(300);
+        let ok: Message = world.phone("2101").last_response.clone().unwrap();
+        let contacts: Vec<&str> = ok.list(Name::Contact).collect();
+        assert_eq!(contacts, ["<sip:2101@192.168.1.7:2101>;expires=600"]);
+    });
+}
+
+#[test]
+fn bindings_given_back_at_the_start_are_called_at_once() {
+    let mut world = World::new(false);
+    world.kill_cluster_server();
+    world.start_cluster_server();
+    world.phone("2001").call("2002");
+    world.wait_ms(300);
+    assert!(world.phone("2001").heard("180"));
+}
+
+#[test]
+fn a_phone_that_knows_md5_only_registers_too() {
+    told_bare(|world| {
+        let mut phone = Phone::new("2101", 1, Transport::Udp);
+        phone.knows_md5_only = true;
+        world.phones.insert("2101".to_owned(), phone);
+        world.phone("2101").register(3600);
+        world.wait_ms(300);
+        assert!(world.phone("2101").registered);
+    });
+}
