@@ -155,6 +155,12 @@ impl Cluster {
         Ok(self.machines.get(host).with_context(|| format!("no machine {host}"))?.pid())
     }
 
+    /// User and password of the first account of the manager.
+    #[must_use]
+    pub fn login(&self) -> (String, String) {
+        self.login.clone()
+    }
+
     /// Runs `pleiad ctl` on the manager's host and returns what it prints as JSON.
     ///
     /// # Errors

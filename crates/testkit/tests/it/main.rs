@@ -14,4 +14,5 @@ mod calls;
 mod common_data;
 mod cut;
 mod kill;
+mod loss;
 mod stage;
