@@ -1,12 +1,11 @@
 //! Whose request is it? Phones prove themselves by digest (RFC 3261 § 22, RFC 8760: SHA-256 first, MD5 for those
 //! that cannot). A wrong password and an unknown user look the same.
 
-use super::Edge;
+use super::{Edge, Step};
 use crate::io::{Fault, Output};
 use model::Extension;
 use sip::digest::{Secrets, Verdict};
 use sip::{Flow, Message, Name, Response, ServerKey, Status};
-use std::time::Duration;
 
 /// Where a challenge and its answer stand: for registrars, or for everything else (RFC 3261 § 22.1).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,12 +29,11 @@ impl Edge {
     /// The subscriber whose phone sent this. `None` when the phone has been answered: challenged or refused.
     pub(super) fn authenticate(
         &mut self,
-        now: Duration,
+        step: &mut Step<'_>,
         asking: Asking,
         key: &ServerKey,
         flow: &Flow,
         message: &Message,
-        out: &mut Vec<Output>,
     ) -> Option<Extension> {
         let source_ip = flow.remote.ip();
         let (_, _, answer) = asking.names();
@@ -45,33 +43,33 @@ impl Edge {
             let credentials = tables.subscriber(&extension)?.credentials.as_ref()?;
             Some(Secrets { sha256: credentials.ha1_sha256.clone(), md5: credentials.ha1_md5.clone() })
         };
-        match self.core.challenger.verify(now, source_ip, message, answer, secrets) {
+        match self.core.challenger.verify(step.now, source_ip, message, answer, secrets) {
             Verdict::Accepted { user } => {
                 // A guesser learns nothing from the right guess while the brake holds.
-                if self.core.brake.holds(now, source_ip, &user) {
-                    self.forbid(now, key, message, out);
+                if self.core.brake.holds(step.now, source_ip, &user) {
+                    self.forbid(step, key, message);
                     return None;
                 }
                 self.core.brake.right(source_ip, &user);
                 user.parse().ok()
             }
             Verdict::Missing => {
-                self.challenge(now, asking, key, flow, message, false, out);
+                self.challenge(step, asking, key, flow, message, false);
                 None
             }
             Verdict::Stale => {
-                self.challenge(now, asking, key, flow, message, true, out);
+                self.challenge(step, asking, key, flow, message, true);
                 None
             }
             Verdict::Wrong { user } => {
-                if let Some(count) = self.core.brake.wrong(now, source_ip, &user) {
-                    out.push(Output::Fault(Fault::Braked { user, source_ip, count }));
+                if let Some(count) = self.core.brake.wrong(step.now, source_ip, &user) {
+                    step.out.push(Output::Fault(Fault::Braked { user, source_ip, count }));
                 }
-                self.forbid(now, key, message, out);
+                self.forbid(step, key, message);
                 None
             }
             Verdict::Malformed => {
-                self.turn(now, out).answer(key, message, Status::BAD_REQUEST);
+                self.turn(step).answer(key, message, Status::BAD_REQUEST);
                 None
             }
         }
@@ -80,29 +78,22 @@ impl Edge {
     #[expect(clippy::too_many_arguments, reason = "the turn's three and what a challenge is made of")]
     fn challenge(
         &mut self,
-        now: Duration,
+        step: &mut Step<'_>,
         asking: Asking,
         key: &ServerKey,
         flow: &Flow,
         message: &Message,
         stale: bool,
-        out: &mut Vec<Output>,
     ) {
         let (status, name, _) = asking.names();
-        let challenges = self.core.challenger.challenges(now, flow.remote.ip(), stale);
-        let mut turn = self.turn(now, out);
+        let challenges = self.core.challenger.challenges(step.now, flow.remote.ip(), stale);
+        let mut turn = self.turn(step);
         let response: Response = turn.answer_to(message, status);
         let response = challenges.iter().fold(response, |response, value| response.header(name, value));
         turn.respond(key, response);
     }
 
-    pub(super) fn forbid(
-        &mut self,
-        now: Duration,
-        key: &ServerKey,
-        message: &Message,
-        out: &mut Vec<Output>,
-    ) {
-        self.turn(now, out).answer(key, message, Status::FORBIDDEN);
+    pub(super) fn forbid(&mut self, step: &mut Step<'_>, key: &ServerKey, message: &Message) {
+        self.turn(step).answer(key, message, Status::FORBIDDEN);
     }
 }

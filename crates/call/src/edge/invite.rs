@@ -1,8 +1,8 @@
 //! A new INVITE: whose it is, whether there is room, where it goes. From here on it is a session, or refused with a
 //! cause and a record.
 
-use super::Edge;
 use super::authenticate::Asking;
+use super::{Edge, Step};
 use crate::headers;
 use crate::hop::Hop;
 use crate::io::{Fault, Output};
@@ -12,7 +12,6 @@ use crate::settings::{CALLS_MAX, CALLS_PER_CALLER_MAX};
 use model::routing::{Caller, Decision, Outcome};
 use model::{Cause, Extension};
 use sip::{Flow, Message, Name, ServerKey, Status, Uri};
-use std::time::Duration;
 
 /// Who is at the other end of an INVITE.
 struct Origin {
@@ -23,17 +22,10 @@ struct Origin {
 }
 
 impl Edge {
-    pub(super) fn invite(
-        &mut self,
-        now: Duration,
-        key: ServerKey,
-        from: Hop,
-        invite: Message,
-        out: &mut Vec<Output>,
-    ) {
+    pub(super) fn invite(&mut self, step: &mut Step<'_>, key: ServerKey, from: Hop, invite: Message) {
         let origin = match &from {
-            Hop::Phone(flow) => self.of_phone(now, &key, flow, &invite, out),
-            Hop::Cluster => self.of_member(now, &key, &invite, out),
+            Hop::Phone(flow) => self.of_phone(step, &key, flow, &invite),
+            Hop::Cluster => self.of_member(step, &key, &invite),
         };
         let Some(origin) = origin else { return };
         let Some(uri) = invite.request_uri().cloned() else { return };
@@ -43,11 +35,11 @@ impl Edge {
             None => self.decide_for(&origin, &dialled),
         };
         let emergency = decision.emergency || origin.emergency;
-        let outcome = match self.held_up(&origin, out) {
+        let outcome = match self.held_up(step, &origin) {
             Some(cause) if !emergency => Outcome::Refused(cause),
             _ => decision.outcome,
         };
-        let mut facts = self.facts(now, origin, dialled, &invite);
+        let mut facts = self.facts(step, origin, dialled, &invite);
         facts.emergency = emergency;
         facts.steps = decision.steps;
         let (called, targets) = match outcome {
@@ -60,18 +52,18 @@ impl Edge {
                 (called, targets)
             }
             Outcome::Refused(cause) => {
-                self.refuse_call(now, &key, &invite, &facts, cause, out);
+                self.refuse_call(step, &key, &invite, &facts, cause);
                 return;
             }
         };
         facts.called = self.party(&called);
         // The only phone of the called subscriber is the one that calls.
         if targets.is_empty() {
-            self.refuse_call(now, &key, &invite, &facts, Cause::Busy, out);
+            self.refuse_call(step, &key, &invite, &facts, Cause::Busy);
             return;
         }
         let call = facts.call;
-        match begin(&mut self.turn(now, out), facts, from, key, invite, targets) {
+        match begin(&mut self.turn(step), facts, from, key, invite, targets) {
             Some(session) => self.keep(call, session),
             None => self.core.forget(call),
         }
@@ -80,29 +72,22 @@ impl Edge {
     /// A phone is who it can prove to be; its From is not looked at.
     fn of_phone(
         &mut self,
-        now: Duration,
+        step: &mut Step<'_>,
         key: &ServerKey,
         flow: &Flow,
         invite: &Message,
-        out: &mut Vec<Output>,
     ) -> Option<Origin> {
-        let user = self.authenticate(now, Asking::Call, key, flow, invite, out)?;
+        let user = self.authenticate(step, Asking::Call, key, flow, invite)?;
         let party = self.party(&user);
         Some(Origin { party, role: Role::Originating, session: None, emergency: false })
     }
 
     /// A member has proven its phone already (RFC 3325 within the cluster).
-    fn of_member(
-        &mut self,
-        now: Duration,
-        key: &ServerKey,
-        invite: &Message,
-        out: &mut Vec<Output>,
-    ) -> Option<Origin> {
+    fn of_member(&mut self, step: &mut Step<'_>, key: &ServerKey, invite: &Message) -> Option<Origin> {
         let asserted =
             invite.addresses(Name::PAssertedIdentity).ok().and_then(|list| list.into_iter().next());
         let Some(asserted) = asserted else {
-            self.turn(now, out).answer(key, invite, Status::FORBIDDEN);
+            self.turn(step).answer(key, invite, Status::FORBIDDEN);
             return None;
         };
         let number = asserted.uri.user().into_owned();
@@ -127,24 +112,24 @@ impl Edge {
     }
 
     /// What holds up a call that is no emergency: a stop that is near, or a limit.
-    fn held_up(&self, origin: &Origin, out: &mut Vec<Output>) -> Option<Cause> {
+    fn held_up(&self, step: &mut Step<'_>, origin: &Origin) -> Option<Cause> {
         if self.core.held.draining {
             return Some(Cause::Congestion);
         }
         if self.sessions.len() >= CALLS_MAX {
-            out.push(Output::Fault(Fault::Limit("CALLS_MAX")));
+            step.out.push(Output::Fault(Fault::Limit("CALLS_MAX")));
             return Some(Cause::Congestion);
         }
         let number = origin.party.number.as_str();
         let begun = || self.sessions.values().filter(|session| session.is_begun_by(number)).count();
         if origin.role == Role::Originating && begun() >= CALLS_PER_CALLER_MAX {
-            out.push(Output::Fault(Fault::Limit("CALLS_PER_CALLER_MAX")));
+            step.out.push(Output::Fault(Fault::Limit("CALLS_PER_CALLER_MAX")));
             return Some(Cause::Congestion);
         }
         None
     }
 
-    fn facts(&mut self, now: Duration, origin: Origin, dialled: String, invite: &Message) -> Facts {
+    fn facts(&mut self, step: &mut Step<'_>, origin: Origin, dialled: String, invite: &Message) -> Facts {
         let session = origin.session.unwrap_or_else(|| self.core.tokens.session_id());
         Facts {
             call: self.core.name_call(),
@@ -154,7 +139,7 @@ impl Edge {
             called: Party { number: dialled.clone(), name: String::new() },
             dialled,
             emergency: false,
-            created: now,
+            created: step.now,
             ringing: None,
             answered: None,
             call_ids: vec![invite.call_id().to_owned()],
@@ -184,14 +169,13 @@ impl Edge {
     /// A call that never began has its record all the same.
     fn refuse_call(
         &mut self,
-        now: Duration,
+        step: &mut Step<'_>,
         key: &ServerKey,
         invite: &Message,
         facts: &Facts,
         cause: Cause,
-        out: &mut Vec<Output>,
     ) {
-        let mut turn = self.turn(now, out);
+        let mut turn = self.turn(step);
         turn.refuse(key, invite, cause);
         facts.end(&mut turn, cause, EndedBy::System);
     }

@@ -45,6 +45,12 @@ pub struct Edge {
     deadlines: BTreeSet<(Duration, CallId)>,
 }
 
+/// One call of [`Edge::handle`]: its instant, and where its outputs go.
+struct Step<'a> {
+    now: Duration,
+    out: &'a mut Vec<Output>,
+}
+
 impl Edge {
     /// A new edge with nothing registered and no records yet. `seed` is fresh random bytes.
     #[must_use]
@@ -65,27 +71,28 @@ impl Edge {
 
     /// One step.
     pub fn handle(&mut self, now: Duration, input: Input, out: &mut Vec<Output>) {
+        let step = &mut Step { now, out };
         match input {
             Input::Sip { from, message } => {
-                self.turn(now, out).transact(LayerInput::Received { from, message });
+                self.turn(step).transact(LayerInput::Received { from, message });
             }
             Input::FlowClosed(flow) => {
                 self.core.held.registrar.flow_closed(&flow);
-                self.turn(now, out).transact(LayerInput::Unreachable { hop: Hop::Phone(flow) });
+                self.turn(step).transact(LayerInput::Unreachable { hop: Hop::Phone(flow) });
             }
-            Input::Changes(changes) => self.apply(&changes, out),
+            Input::Changes(changes) => self.apply(step, &changes),
             Input::Snapshot(records) => {
                 self.core.tables.replace(&records);
                 let unreadable = self.core.tables.unreadable();
-                out.extend(unreadable.map(|(_, _, fault)| Output::Fault(fault.clone().into())));
+                step.out.extend(unreadable.map(|(_, _, fault)| Output::Fault(fault.clone().into())));
             }
-            Input::Cluster(side) => self.cluster(now, side, out),
-            Input::HangUp(call) => self.tell(now, call, Event::HangUp, out),
+            Input::Cluster(side) => self.cluster(step, side),
+            Input::HangUp(call) => self.tell(step, call, Event::HangUp),
             Input::Drain => self.core.held.draining = true,
             Input::Tick => {}
         }
-        self.tick(now, out);
-        self.listen(now, out);
+        self.tick(step);
+        self.listen(step);
     }
 
     /// When it wants a tick at the latest.
@@ -151,104 +158,96 @@ impl Edge {
         routing::decide(&self.core.tables, caller, digits, &attached)
     }
 
-    fn turn<'a>(&'a mut self, now: Duration, out: &'a mut Vec<Output>) -> Turn<'a> {
-        Turn { now, core: &mut self.core, out }
+    fn turn<'a>(&'a mut self, step: &'a mut Step<'_>) -> Turn<'a> {
+        Turn { now: step.now, core: &mut self.core, out: &mut *step.out }
     }
 
-    fn apply(&mut self, changes: &[Change], out: &mut Vec<Output>) {
+    fn apply(&mut self, step: &mut Step<'_>, changes: &[Change]) {
         for change in changes {
             if let Err(fault) = self.core.tables.apply(change) {
-                out.push(Output::Fault(Fault::UnreadableRecord(fault)));
+                step.out.push(Output::Fault(Fault::UnreadableRecord(fault)));
             }
         }
     }
 
-    fn cluster(&mut self, now: Duration, side: ClusterSide, out: &mut Vec<Output>) {
+    fn cluster(&mut self, step: &mut Step<'_>, side: ClusterSide) {
         if self.core.held.cluster == side {
             return;
         }
         self.core.held.cluster = side;
         match side {
-            ClusterSide::Up => owed::pay(&mut self.turn(now, out), true),
+            ClusterSide::Up => owed::pay(&mut self.turn(step), true),
             ClusterSide::Down => {
                 let calls: Vec<CallId> = self.sessions.keys().copied().collect();
                 for call in calls {
-                    self.tell(now, call, Event::ClusterDown, out);
+                    self.tell(step, call, Event::ClusterDown);
                 }
             }
         }
     }
 
-    fn tick(&mut self, now: Duration, out: &mut Vec<Output>) {
-        self.turn(now, out).transact(LayerInput::Tick);
-        if self.core.held.registrar.next_expiry().is_some_and(|until| until <= now) {
-            let over = self.core.held.registrar.expire(now);
-            out.extend(over.into_iter().map(Output::Binding));
+    fn tick(&mut self, step: &mut Step<'_>) {
+        self.turn(step).transact(LayerInput::Tick);
+        if self.core.held.registrar.next_expiry().is_some_and(|until| until <= step.now) {
+            let over = self.core.held.registrar.expire(step.now);
+            step.out.extend(over.into_iter().map(Output::Binding));
         }
         while let Some((due, call)) = self.deadlines.first().copied()
-            && due <= now
+            && due <= step.now
         {
-            self.tell(now, call, Event::Tick, out);
+            self.tell(step, call, Event::Tick);
             // A session moves its deadline when it is ticked; the set must not spin if it does not.
             self.deadlines.remove(&(due, call));
         }
-        if owed::next_retry(&self.core.held.owed).is_some_and(|due| due <= now) {
-            owed::pay(&mut self.turn(now, out), false);
+        if owed::next_retry(&self.core.held.owed).is_some_and(|due| due <= step.now) {
+            owed::pay(&mut self.turn(step), false);
         }
     }
 
     /// Hears what the transactions say until they are silent.
-    fn listen(&mut self, now: Duration, out: &mut Vec<Output>) {
+    fn listen(&mut self, step: &mut Step<'_>) {
         while let Some(said) = self.core.events.pop_front() {
             match said {
-                LayerOutput::Send { to, bytes } => out.push(Output::Send { to, bytes }),
-                LayerOutput::Request { key, from, message } => self.request(now, key, from, message, out),
+                LayerOutput::Send { to, bytes } => step.out.push(Output::Send { to, bytes }),
+                LayerOutput::Request { key, from, message } => self.request(step, key, from, message),
                 LayerOutput::Cancelled { key, .. } => {
                     if let Some(call) = self.core.call_served(&key) {
-                        self.tell(now, call, Event::Cancelled(key), out);
+                        self.tell(step, call, Event::Cancelled(key));
                     }
                 }
-                LayerOutput::Ack { message, .. } => self.ack(now, message, out),
-                LayerOutput::Response { key, from, message } => self.response(now, &key, &from, message, out),
-                LayerOutput::Failed { key, why } => self.outcome(now, &key, Err(why), out),
+                LayerOutput::Ack { message, .. } => self.ack(step, message),
+                LayerOutput::Response { key, from, message } => self.response(step, &key, &from, message),
+                LayerOutput::Failed { key, why } => self.outcome(step, &key, Err(why)),
                 LayerOutput::Unacknowledged { key } => {
                     if let Some(call) = self.core.call_served(&key) {
-                        self.tell(now, call, Event::Unacknowledged(key), out);
+                        self.tell(step, call, Event::Unacknowledged(key));
                     }
                 }
-                LayerOutput::Stray { from, message } => self.stray(now, None, &from, &message, out),
+                LayerOutput::Stray { from, message } => self.stray(step, None, &from, &message),
             }
         }
     }
 
-    fn ack(&mut self, now: Duration, ack: Message, out: &mut Vec<Output>) {
+    fn ack(&mut self, step: &mut Step<'_>, ack: Message) {
         if let Some((call, side)) = ack.to().tag().and_then(|tag| self.core.dialog(tag)) {
-            self.tell(now, call, Event::Ack(side, ack), out);
+            self.tell(step, call, Event::Ack(side, ack));
         }
     }
 
-    fn response(
-        &mut self,
-        now: Duration,
-        key: &ClientKey,
-        from: &Hop,
-        message: Message,
-        out: &mut Vec<Output>,
-    ) {
+    fn response(&mut self, step: &mut Step<'_>, key: &ClientKey, from: &Hop, message: Message) {
         if self.core.purpose(key).is_some() {
-            self.outcome(now, key, Ok(message), out);
+            self.outcome(step, key, Ok(message));
         } else {
-            self.stray(now, Some(key), from, &message, out);
+            self.stray(step, Some(key), from, &message);
         }
     }
 
     /// Tells the one who asked what came of it.
     fn outcome(
         &mut self,
-        now: Duration,
+        step: &mut Step<'_>,
         key: &ClientKey,
         outcome: Result<Message, sip::transaction::Failure>,
-        out: &mut Vec<Output>,
     ) {
         let Some(purpose) = self.core.purpose(key).cloned() else { return };
         let over = match &outcome {
@@ -267,38 +266,31 @@ impl Edge {
                     Ok(message) => Event::Response(key.clone(), message),
                     Err(why) => Event::Failed(key.clone(), why),
                 };
-                self.tell(now, call, event, out);
+                self.tell(step, call, event);
             }
-            Purpose::Passed(call, passed) => self.tell(now, call, Event::Passed(passed, outcome), out),
-            Purpose::Check(call, side) => self.tell(now, call, Event::Checked(side, outcome), out),
-            Purpose::Bye(owed) if over => owed::answered(&mut self.turn(now, out), owed, outcome),
+            Purpose::Passed(call, passed) => self.tell(step, call, Event::Passed(passed, outcome)),
+            Purpose::Check(call, side) => self.tell(step, call, Event::Checked(side, outcome)),
+            Purpose::Bye(owed) if over => owed::answered(&mut self.turn(step), owed, outcome),
             Purpose::Bye(_) => {}
         }
     }
 
     /// A response nobody waits for. A 2xx to an INVITE means a phone that believes in a call.
-    fn stray(
-        &mut self,
-        now: Duration,
-        key: Option<&ClientKey>,
-        from: &Hop,
-        message: &Message,
-        out: &mut Vec<Output>,
-    ) {
+    fn stray(&mut self, step: &mut Step<'_>, key: Option<&ClientKey>, from: &Hop, message: &Message) {
         let success = message.status().is_some_and(sip::Status::is_success);
         let known = message.from().tag().is_some_and(|tag| self.core.dialog(tag).is_some());
         if success && message.cseq().method == Method::Invite && !known {
-            hang_up_stray(&mut self.turn(now, out), key, from, message);
+            hang_up_stray(&mut self.turn(step), key, from, message);
         }
     }
 
     /// Hands an event to a session and keeps its next state.
-    fn tell(&mut self, now: Duration, call: CallId, event: Event, out: &mut Vec<Output>) {
+    fn tell(&mut self, step: &mut Step<'_>, call: CallId, event: Event) {
         let Some(session) = self.sessions.remove(&call) else { return };
         if let Some(due) = session.deadline() {
             self.deadlines.remove(&(due, call));
         }
-        match session.handle(&mut self.turn(now, out), event) {
+        match session.handle(&mut self.turn(step), event) {
             Some(next) => self.keep(call, next),
             None => self.core.forget(call),
         }
@@ -312,10 +304,10 @@ impl Edge {
     }
 
     /// A phone came back on another flow: its calls go with it.
-    fn moved(&mut self, now: Duration, old: Flow, new: Flow, out: &mut Vec<Output>) {
+    fn moved(&mut self, step: &mut Step<'_>, old: Flow, new: Flow) {
         let calls: Vec<CallId> = self.sessions.keys().copied().collect();
         for call in calls {
-            self.tell(now, call, Event::Moved(old, new), out);
+            self.tell(step, call, Event::Moved(old, new));
         }
     }
 }

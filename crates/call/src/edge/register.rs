@@ -1,62 +1,47 @@
 //! REGISTER (RFC 3261 § 10.3): prove it, change the bindings, answer with all of them.
 
-use super::Edge;
 use super::authenticate::Asking;
+use super::{Edge, Step};
 use crate::hop::Hop;
 use crate::io::{Fault, Output};
 use crate::registrar::Refusal;
 use model::Extension;
 use sip::{Message, Name, NameAddr, Response, ServerKey, Status};
-use std::time::Duration;
 
 impl Edge {
-    pub(super) fn register(
-        &mut self,
-        now: Duration,
-        key: &ServerKey,
-        from: Hop,
-        message: &Message,
-        out: &mut Vec<Output>,
-    ) {
+    pub(super) fn register(&mut self, step: &mut Step<'_>, key: &ServerKey, from: Hop, message: &Message) {
         let Hop::Phone(flow) = from else {
             // Members publish bindings over their link; no REGISTER crosses the cluster.
-            self.forbid(now, key, message, out);
+            self.forbid(step, key, message);
             return;
         };
-        let Some(user) = self.authenticate(now, Asking::Registrar, key, &flow, message, out) else { return };
+        let Some(user) = self.authenticate(step, Asking::Registrar, key, &flow, message) else { return };
         // A subscriber registers its own number and no other (RFC 3261 § 10.3 step 4).
         if message.to().uri.user() != user.as_str() {
-            self.forbid(now, key, message, out);
+            self.forbid(step, key, message);
             return;
         }
         let settings = self.core.config.settings;
-        match self.core.held.registrar.register(now, &user, &flow, message, &settings) {
+        match self.core.held.registrar.register(step.now, &user, &flow, message, &settings) {
             Ok(changed) => {
-                out.extend(changed.changes.into_iter().map(Output::Binding));
+                step.out.extend(changed.changes.into_iter().map(Output::Binding));
                 for (old, new) in changed.moved {
-                    self.moved(now, old, new, out);
+                    self.moved(step, old, new);
                 }
-                self.registered(now, key, &user, message, out);
+                self.registered(step, key, &user, message);
             }
-            Err(refusal) => self.refuse_registration(now, key, message, refusal, out),
+            Err(refusal) => self.refuse_registration(step, key, message, refusal),
         }
     }
 
-    fn registered(
-        &mut self,
-        now: Duration,
-        key: &ServerKey,
-        user: &Extension,
-        message: &Message,
-        out: &mut Vec<Output>,
-    ) {
+    fn registered(&mut self, step: &mut Step<'_>, key: &ServerKey, user: &Extension, message: &Message) {
         let contacts: Vec<String> = self
             .core
             .held
             .registrar
             .of(user)
             .filter_map(|binding| {
-                let left = binding.until.saturating_sub(now).as_secs();
+                let left = binding.until.saturating_sub(step.now).as_secs();
                 let mut contact = NameAddr::parse(&format!("<{}>", binding.contact)).ok()?;
                 if binding.device.0 != binding.contact {
                     contact.params = contact.params.quoted("+sip.instance", &binding.device.0);
@@ -65,7 +50,7 @@ impl Edge {
                 Some(contact.to_string())
             })
             .collect();
-        let mut turn = self.turn(now, out);
+        let mut turn = self.turn(step);
         let ok: Response = turn.answer_to(message, Status::OK);
         let ok = contacts.iter().fold(ok, |ok, contact| ok.header(Name::Contact, contact));
         turn.respond(key, ok);
@@ -73,14 +58,13 @@ impl Edge {
 
     fn refuse_registration(
         &mut self,
-        now: Duration,
+        step: &mut Step<'_>,
         key: &ServerKey,
         message: &Message,
         refusal: Refusal,
-        out: &mut Vec<Output>,
     ) {
         let min_s = self.core.config.settings.expires_min.as_secs().to_string();
-        let mut turn = self.turn(now, out);
+        let mut turn = self.turn(step);
         let status = match refusal {
             Refusal::BadContact => Status::BAD_REQUEST,
             Refusal::TooBrief => Status::INTERVAL_TOO_BRIEF,

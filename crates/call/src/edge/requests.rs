@@ -1,25 +1,16 @@
 //! New requests: the checks every one of them passes (RFC 3261 § 8.2), and who takes it.
 
-use super::Edge;
+use super::{Edge, Step};
 use crate::core::{ALLOW, SDP};
 use crate::hop::Hop;
-use crate::io::Output;
-use crate::session::Event;
+use crate::session::{Asked, Event};
 use crate::settings::BODY_BYTES_MAX;
 use sip::{Message, Method, Name, Response, ServerKey, Status};
-use std::time::Duration;
 
 impl Edge {
-    pub(super) fn request(
-        &mut self,
-        now: Duration,
-        key: ServerKey,
-        from: Hop,
-        message: Message,
-        out: &mut Vec<Output>,
-    ) {
+    pub(super) fn request(&mut self, step: &mut Step<'_>, key: ServerKey, from: Hop, message: Message) {
         if let Some(refusal) = unacceptable(&message) {
-            let mut turn = self.turn(now, out);
+            let mut turn = self.turn(step);
             let tagged = match message.to().tag() {
                 Some(_) => refusal,
                 None => refusal.to_tag(&turn.core.tokens.tag()),
@@ -28,14 +19,14 @@ impl Edge {
             return;
         }
         if let Some(tag) = message.to().tag().map(str::to_owned) {
-            self.in_dialog(now, &tag, key, from, message, out);
+            self.in_dialog(step, &tag, key, from, message);
             return;
         }
         match message.method() {
-            Method::Register => self.register(now, &key, from, &message, out),
-            Method::Invite => self.invite(now, key, from, message, out),
+            Method::Register => self.register(step, &key, from, &message),
+            Method::Invite => self.invite(step, key, from, message),
             Method::Options => {
-                let mut turn = self.turn(now, out);
+                let mut turn = self.turn(step);
                 let response = turn.answer_to(&message, Status::OK);
                 let response = response
                     .header(Name::Allow, ALLOW)
@@ -46,28 +37,20 @@ impl Edge {
             }
             // BYE, INFO, UPDATE, MESSAGE: known, and only inside a dialog.
             Method::Bye | Method::Info | Method::Update => {
-                self.turn(now, out).answer(&key, &message, Status::NO_SUCH_CALL);
+                self.turn(step).answer(&key, &message, Status::NO_SUCH_CALL);
             }
             _ => {
-                let mut turn = self.turn(now, out);
+                let mut turn = self.turn(step);
                 let response = turn.answer_to(&message, Status::METHOD_NOT_ALLOWED);
                 turn.respond(&key, response.header(Name::Allow, ALLOW));
             }
         }
     }
 
-    fn in_dialog(
-        &mut self,
-        now: Duration,
-        tag: &str,
-        key: ServerKey,
-        from: Hop,
-        message: Message,
-        out: &mut Vec<Output>,
-    ) {
+    fn in_dialog(&mut self, step: &mut Step<'_>, tag: &str, key: ServerKey, from: Hop, message: Message) {
         match self.core.dialog(tag) {
-            Some((call, side)) => self.tell(now, call, Event::Request { side, key, from, message }, out),
-            None => self.turn(now, out).answer(&key, &message, Status::NO_SUCH_CALL),
+            Some((call, side)) => self.tell(step, call, Event::Request(Asked { side, key, from, message })),
+            None => self.turn(step).answer(&key, &message, Status::NO_SUCH_CALL),
         }
     }
 }

@@ -15,6 +15,9 @@ use sip::{Contacts, Flow, Message, Name, NameAddr};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+/// Characters kept of what a phone calls itself.
+const USER_AGENT_CHARACTERS_MAX: usize = 80;
+
 /// The bindings of one edge.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub(crate) struct Registrar {
@@ -82,44 +85,28 @@ impl Registrar {
             if asked.expires.is_zero() {
                 changed.changes.extend(self.unbind(extension, &asked.device));
             } else {
-                self.bind(now, extension, flow, request, asked, &mut changed);
+                self.bind(asked.binding(now, extension, flow, request), &mut changed);
             }
         }
         Ok(changed)
     }
 
-    fn bind(
-        &mut self,
-        now: Duration,
-        extension: &Extension,
-        flow: &Flow,
-        request: &Message,
-        asked: Asked,
-        changed: &mut Changed,
-    ) {
+    fn bind(&mut self, mut binding: Binding, changed: &mut Changed) {
+        let extension = binding.extension.clone();
         let devices = self.bindings.entry(extension.clone()).or_default();
-        let known = devices.get(&asked.device);
-        if let Some(known) = known.filter(|known| known.flow != *flow) {
-            changed.moved.push((known.flow, *flow));
-        }
-        let binding = Binding {
-            extension: extension.clone(),
-            device: asked.device.clone(),
-            contact: asked.contact,
-            flow: *flow,
-            connected: true,
-            q: asked.q,
-            since: known.map_or(now, |known| known.since),
-            until: now + asked.expires,
-            call_id: request.call_id().to_owned(),
-            cseq: request.cseq().number,
-            user_agent: request.header(Name::UserAgent).unwrap_or_default().chars().take(80).collect(),
-        };
-        let oldest =
-            devices.values().min_by_key(|binding| binding.since).map(|binding| binding.device.clone());
-        let crowded = known.is_none() && devices.len() >= DEVICES_PER_SUBSCRIBER_MAX;
-        if let Some(oldest) = oldest.filter(|_| crowded) {
-            changed.changes.extend(self.unbind(extension, &oldest));
+        match devices.get(&binding.device) {
+            Some(known) => {
+                binding.since = known.since;
+                if known.flow != binding.flow {
+                    changed.moved.push((known.flow, binding.flow));
+                }
+            }
+            None if devices.len() >= DEVICES_PER_SUBSCRIBER_MAX => {
+                let oldest = devices.values().min_by_key(|binding| binding.since);
+                let oldest = oldest.map(|binding| binding.device.clone());
+                changed.changes.extend(oldest.and_then(|oldest| self.unbind(&extension, &oldest)));
+            }
+            None => {}
         }
         self.restore(binding.clone());
         changed.changes.push(BindingChange::Bound(binding));
@@ -201,6 +188,25 @@ impl Registrar {
     /// When the next binding runs out.
     pub(crate) fn next_expiry(&self) -> Option<Duration> {
         self.all().map(|binding| binding.until).min()
+    }
+}
+
+impl Asked {
+    fn binding(self, now: Duration, extension: &Extension, flow: &Flow, request: &Message) -> Binding {
+        let user_agent = request.header(Name::UserAgent).unwrap_or_default();
+        Binding {
+            extension: extension.clone(),
+            device: self.device,
+            contact: self.contact,
+            flow: *flow,
+            connected: true,
+            q: self.q,
+            since: now,
+            until: now + self.expires,
+            call_id: request.call_id().to_owned(),
+            cseq: request.cseq().number,
+            user_agent: user_agent.chars().take(USER_AGENT_CHARACTERS_MAX).collect(),
+        }
     }
 }
 

@@ -2,27 +2,21 @@
 
 use super::closing::Closing;
 use super::talking::Talking;
-use super::{Facts, Side, State};
+use super::{Asked, Facts, Side, State};
 use crate::core::Turn;
 use crate::headers::q850_of;
 use crate::owed;
 use crate::record::EndedBy;
 use model::Cause;
 use sip::transaction::Input as LayerInput;
-use sip::{Message, ServerKey, Status};
+use sip::{Message, Status};
 
 impl Talking {
     /// One side hangs up. It is answered at once, whatever lies between us and the other side.
-    pub(super) fn bye(
-        mut self,
-        facts: &Facts,
-        turn: &mut Turn<'_>,
-        side: Side,
-        key: &ServerKey,
-        message: &Message,
-    ) -> Option<State> {
+    pub(super) fn bye(mut self, facts: &Facts, turn: &mut Turn<'_>, asked: &Asked) -> Option<State> {
+        let Asked { side, key, message, .. } = asked;
         turn.answer(key, message, Status::OK);
-        let cause = self.cause_of_bye(side, message);
+        let cause = self.cause_of_bye(*side, message);
         self.refuse_modify(turn);
         let by = if cause == Cause::NormalClearing { side.ended() } else { EndedBy::System };
         facts.end(turn, cause, by);

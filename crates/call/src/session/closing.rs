@@ -1,6 +1,6 @@
 //! Closing: the call is over and recorded, and one side must not be told before it has acknowledged its 2xx.
 
-use super::{Event, Facts, Leg, Side, State};
+use super::{Asked, Event, Facts, Leg, Side, State};
 use crate::core::Turn;
 use crate::owed;
 use model::Cause;
@@ -27,7 +27,7 @@ impl Closing {
                 owed::bye(turn, facts, &mut self.leg, self.cause);
                 None
             }
-            Event::Request { side, key, message, .. } => {
+            Event::Request(Asked { side, key, message, .. }) => {
                 if side == self.side && *message.method() == Method::Bye {
                     turn.answer(&key, &message, Status::OK);
                     return None;

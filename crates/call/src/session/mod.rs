@@ -127,7 +127,7 @@ pub(crate) enum Event {
     /// What became of the question whether a phone is there.
     Checked(Side, Result<Message, Failure>),
     /// A request inside a dialog.
-    Request { side: Side, key: ServerKey, from: Hop, message: Message },
+    Request(Asked),
     /// The ACK of a 2xx.
     Ack(Side, Message),
     /// Our 2xx was never acknowledged.
@@ -140,6 +140,16 @@ pub(crate) enum Event {
     Moved(Flow, Flow),
     /// Time has passed.
     Tick,
+}
+
+/// A request inside a dialog.
+#[derive(Debug)]
+pub(crate) struct Asked {
+    /// The side whose dialog it is in.
+    pub(crate) side: Side,
+    pub(crate) key: ServerKey,
+    pub(crate) from: Hop,
+    pub(crate) message: Message,
 }
 
 impl Session {

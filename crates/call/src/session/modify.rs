@@ -6,7 +6,7 @@
 //! would end the dialog (DESIGN § 2).
 
 use super::talking::{Acking, Talking};
-use super::{Facts, Side, State};
+use super::{Asked, Facts, Side, State};
 use crate::core::{ALLOW, Purpose, Turn};
 use crate::headers;
 use crate::hop::Hop;
@@ -42,56 +42,30 @@ pub(super) struct Modify {
 
 impl Talking {
     /// A re-INVITE or UPDATE of one side.
-    pub(super) fn modify(
-        mut self,
-        facts: &mut Facts,
-        turn: &mut Turn<'_>,
-        side: Side,
-        key: &ServerKey,
-        message: &Message,
-    ) -> Option<State> {
+    pub(super) fn modify(mut self, facts: &mut Facts, turn: &mut Turn<'_>, asked: &Asked) -> Option<State> {
+        let Asked { side, key, message, .. } = asked;
         match &self.modify {
-            Some(modify) if modify.from == side => later(turn, key, message),
+            Some(modify) if modify.from == *side => later(turn, key, message),
             Some(_) => turn.answer(key, message, Status::REQUEST_PENDING),
             None if self.acking.is_some() => turn.answer(key, message, Status::REQUEST_PENDING),
             None => {
                 // A Contact that cannot be read leaves the target as it was.
-                let _unchanged = self.leg(side).dialog.refresh_target(message);
-                let client = self.pass_on(facts, turn, side, key, message);
+                let _unchanged = self.leg(*side).dialog.refresh_target(message);
+                let client = self.pass_on(facts, turn, asked);
                 if *message.method() == Method::Invite {
                     turn.core.bind_server(key, facts.call);
                 }
-                self.modify = client.map(|client| Modify {
-                    from: side,
-                    server: key.clone(),
-                    client,
-                    request: message.clone(),
-                });
+                let request = message.clone();
+                self.modify =
+                    client.map(|client| Modify { from: *side, server: key.clone(), client, request });
             }
         }
         Some(State::Talking(self))
     }
 
-    /// An INFO or MESSAGE of one side.
-    pub(super) fn pass(
-        &mut self,
-        facts: &Facts,
-        turn: &mut Turn<'_>,
-        side: Side,
-        key: &ServerKey,
-        message: &Message,
-    ) {
-        self.pass_on(facts, turn, side, key, message);
-    }
-
-    fn pass_on(
-        &mut self,
-        facts: &Facts,
-        turn: &mut Turn<'_>,
-        side: Side,
-        key: &ServerKey,
-        message: &Message,
-    ) -> Option<ClientKey> {
+    /// Hands a request to the other side. `None` when it was answered at once instead.
+    pub(super) fn pass_on(&mut self, facts: &Facts, turn: &mut Turn<'_>, asked: &Asked) -> Option<ClientKey> {
+        let Asked { side, key, message, .. } = asked;
         let leg = self.leg(side.other());
         if !turn.core.carries(&leg.hop) {
             later(turn, key, message);
@@ -116,7 +90,7 @@ impl Talking {
         match request.message() {
             Ok(request) => {
                 let cseq = request.cseq().number;
-                let passed = Passed { from: side, request: message.clone(), server: key.clone(), cseq };
+                let passed = Passed { from: *side, request: message.clone(), server: key.clone(), cseq };
                 Some(turn.send(&hop, request, Purpose::Passed(facts.call, passed)))
             }
             Err(fault) => {

@@ -1,6 +1,6 @@
 //! Offering: the call is with its branches, and nobody has answered.
 
-use super::{Event, Facts, Side, State};
+use super::{Asked, Event, Facts, Side, State};
 use crate::core::{ALLOW, Turn};
 use crate::headers::{self, cause_of, status_of};
 use crate::hop::Hop;
@@ -68,9 +68,7 @@ impl Offering {
                 let cause = self.cause_of_failure(&key, why);
                 self.branch_failed(facts, turn, &key, cause)
             }
-            Event::Request { side, key, message, .. } => {
-                self.early_request(facts, turn, side, &key, &message)
-            }
+            Event::Request(asked) => self.early_request(facts, turn, &asked),
             Event::ClusterDown => self.cluster_down(facts, turn),
             Event::Moved(old, new) => {
                 if self.caller.hop == Hop::Phone(old) {
@@ -187,15 +185,9 @@ impl Offering {
     }
 
     /// Before the answer a dialog is too young for anything but its end.
-    fn early_request(
-        self,
-        facts: &mut Facts,
-        turn: &mut Turn<'_>,
-        side: Side,
-        key: &ServerKey,
-        message: &Message,
-    ) -> Option<State> {
-        match (side, message.method()) {
+    fn early_request(self, facts: &mut Facts, turn: &mut Turn<'_>, asked: &Asked) -> Option<State> {
+        let Asked { key, message, .. } = asked;
+        match (asked.side, message.method()) {
             (Side::Caller, Method::Bye) => {
                 turn.answer(key, message, Status::OK);
                 self.refuse(facts, turn, Cause::Cancelled, EndedBy::Caller);

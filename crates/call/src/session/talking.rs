@@ -2,9 +2,8 @@
 
 use super::answer::hang_up_stray;
 use super::modify::Modify;
-use super::{Event, Facts, Leg, Side, State};
+use super::{Asked, Event, Facts, Leg, Side, State};
 use crate::core::{ALLOW, SDP, Turn, passes_through};
-use crate::hop::Hop;
 use crate::record::EndedBy;
 use model::Cause;
 use serde::{Deserialize, Serialize};
@@ -44,9 +43,7 @@ impl Talking {
 
     pub(super) fn handle(mut self, facts: &mut Facts, turn: &mut Turn<'_>, event: Event) -> Option<State> {
         match event {
-            Event::Request { side, key, from, message } => {
-                return self.request(facts, turn, side, &key, from, &message);
-            }
+            Event::Request(asked) => return self.request(facts, turn, &asked),
             Event::Ack(side, ack) => self.acknowledged(facts, turn, side, &ack),
             Event::Passed(passed, outcome) => return self.passed(facts, turn, passed, outcome),
             Event::Checked(side, outcome) => return self.checked(facts, turn, side, outcome),
@@ -64,17 +61,10 @@ impl Talking {
         Some(State::Talking(self))
     }
 
-    fn request(
-        mut self,
-        facts: &mut Facts,
-        turn: &mut Turn<'_>,
-        side: Side,
-        key: &ServerKey,
-        from: Hop,
-        message: &Message,
-    ) -> Option<State> {
+    fn request(mut self, facts: &mut Facts, turn: &mut Turn<'_>, asked: &Asked) -> Option<State> {
         let now = turn.now;
-        let leg = self.leg(side);
+        let Asked { side, key, from, message } = asked;
+        let leg = self.leg(*side);
         // The phones' dialogs live on flows, the members' ones on the cluster; nobody changes over.
         if leg.hop.is_cluster() != from.is_cluster() || !leg.dialog.matches(message) {
             turn.answer(key, message, Status::NO_SUCH_CALL);
@@ -84,16 +74,16 @@ impl Talking {
             turn.answer(key, message, Status::SERVER_INTERNAL_ERROR);
             return Some(State::Talking(self));
         }
-        leg.hop = from;
+        leg.hop = from.clone();
         leg.heard = now;
         match message.method() {
-            Method::Bye => return self.bye(facts, turn, side, key, message),
-            Method::Invite | Method::Update => return self.modify(facts, turn, side, key, message),
+            Method::Bye => return self.bye(facts, turn, asked),
+            Method::Invite | Method::Update => return self.modify(facts, turn, asked),
             Method::Options => {
                 let response = turn.answer_to(message, Status::OK);
                 turn.respond(key, response.header(Name::Allow, ALLOW).header(Name::Accept, SDP));
             }
-            method if passes_through(method) => self.pass(facts, turn, side, key, message),
+            method if passes_through(method) => drop(self.pass_on(facts, turn, asked)),
             _ => {
                 let response = turn.answer_to(message, Status::METHOD_NOT_ALLOWED);
                 turn.respond(key, response.header(Name::Allow, ALLOW));

@@ -171,10 +171,6 @@ impl Phone {
         self.unplugged = true;
     }
 
-    pub(crate) fn plug(&mut self) {
-        self.unplugged = false;
-    }
-
     /// A new TCP connection from another port.
     pub(crate) fn reconnect(&mut self, now: Duration) -> Flow {
         let old = self.flow;
@@ -518,6 +514,8 @@ impl Phone {
     fn prove(&mut self, challenge: &Message) {
         let secret = self.secret.clone();
         let number = self.number.clone();
+        let weaker = challenge_without_sha(challenge);
+        let challenge = if self.knows_md5_only { &weaker } else { challenge };
         let mut client =
             Client::challenged(challenge, &number, &Password::Plain(secret)).expect("a challenge");
         let cnonce = self.tokens.tag();

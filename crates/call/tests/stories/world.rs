@@ -313,7 +313,7 @@ impl World {
 
     fn take(&mut self, member: u16, output: Output) {
         match output {
-            Output::Send { to: Hop::Phone(flow), bytes } => self.to_phone(flow, bytes),
+            Output::Send { to: Hop::Phone(flow), bytes } => self.send_to_phone(flow, bytes),
             Output::Send { to: Hop::Cluster, bytes } if member == 0 => {
                 let message = Message::parse(&bytes).unwrap();
                 self.relay(0, &message);
@@ -339,7 +339,7 @@ impl World {
         }
     }
 
-    fn to_phone(&mut self, flow: Flow, bytes: Vec<u8>) {
+    fn send_to_phone(&mut self, flow: Flow, bytes: Vec<u8>) {
         let phone = self.phones.values().find(|phone| phone.is_at(&flow)).map(|phone| phone.name.clone());
         if let Some(number) = phone {
             let line = String::from_utf8_lossy(&bytes).lines().next().unwrap_or_default().to_owned();
