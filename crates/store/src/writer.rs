@@ -273,3 +273,100 @@ impl Drop for Syncer {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::file;
+    use std::sync::mpsc::channel;
+
+    fn writer(dir: &tempfile::TempDir) -> Writer {
+        let migrations = &["CREATE TABLE numbers (number INTEGER PRIMARY KEY)"];
+        let opened = file::open(&dir.path().join("test.db"), Durability::PowerSafe, migrations).unwrap();
+        Writer::start(opened, Durability::PowerSafe).unwrap()
+    }
+
+    fn insert(number: i64) -> impl FnOnce(&Connection) -> std::result::Result<i64, Fault> {
+        move |db| {
+            db.execute("INSERT INTO numbers VALUES (?1)", [number])?;
+            Ok(number)
+        }
+    }
+
+    fn count(writer: &Writer) -> Result<i64> {
+        writer.wait(|db| Ok(db.query_row("SELECT count(*) FROM numbers", [], |row| row.get(0))?))
+    }
+
+    /// A writer kept busy, so that all that is submitted meanwhile falls into one group.
+    fn hold(writer: &Writer) -> Sender<()> {
+        let (release, held) = channel();
+        writer.submit(move |_| Ok(held.recv()), |_| {});
+        release
+    }
+
+    #[test]
+    fn after_a_failed_write_nothing_is_acknowledged_and_nothing_more_is_written() {
+        let dir = tempfile::tempdir().unwrap();
+        let writer = writer(&dir);
+        writer.wait(insert(1)).unwrap();
+        let release = hold(&writer);
+        let (sender, answers) = channel();
+        let file = writer.path().to_owned();
+        let tell = |sender: &Sender<Result<i64>>| {
+            let sender = sender.clone();
+            move |answer| sender.send(answer).unwrap()
+        };
+        writer.submit(insert(2), tell(&sender));
+        let fails = move |_: &Connection| {
+            let source = rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_IOERR_FSYNC);
+            let source = Arc::new(rusqlite::Error::SqliteFailure(source, None));
+            Err(Fault::Refused(StoreError::Disk { file, source }))
+        };
+        writer.submit(fails, tell(&sender));
+        writer.submit(insert(3), tell(&sender));
+        release.send(()).unwrap();
+        for _ in 0..3 {
+            let answer = answers.recv().unwrap();
+            assert!(matches!(answer, Err(StoreError::Disk { .. })), "{answer:?}");
+        }
+        assert!(matches!(count(&writer), Err(StoreError::Disk { .. })));
+        drop(writer);
+        assert_eq!(count(&self::writer(&dir)).unwrap(), 1);
+    }
+
+    #[test]
+    fn a_full_queue_answers_busy_at_once() {
+        let dir = tempfile::tempdir().unwrap();
+        let writer = writer(&dir);
+        let release = hold(&writer);
+        let (sender, answers) = channel();
+        let waiting = i64::try_from(QUEUE_JOBS_MAX).unwrap();
+        for number in 0..waiting + 2 {
+            let sender = sender.clone();
+            writer.submit(insert(number), move |answer| sender.send(answer).unwrap());
+        }
+        let first = answers.recv().unwrap();
+        assert!(matches!(first, Err(StoreError::Busy { .. })), "{first:?}");
+        release.send(()).unwrap();
+        drop(sender);
+        let done = answers.iter().filter(Result::is_ok).count();
+        assert_eq!(count(&writer).unwrap(), i64::try_from(done).unwrap());
+        assert!(done >= QUEUE_JOBS_MAX - 1);
+    }
+
+    #[test]
+    fn the_last_handle_may_die_inside_a_callback() {
+        let dir = tempfile::tempdir().unwrap();
+        let writer = Arc::new(writer(&dir));
+        let (sender, ended) = channel();
+        let own = Arc::clone(&writer);
+        let release = hold(&writer);
+        writer.submit(insert(1), move |_| {
+            drop(own);
+            sender.send(()).unwrap();
+        });
+        drop(writer);
+        release.send(()).unwrap();
+        ended.recv_timeout(Duration::from_secs(10)).unwrap();
+    }
+}

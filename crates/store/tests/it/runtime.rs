@@ -72,3 +72,23 @@ fn a_frozen_machine_is_thawed_from_its_last_bytes() {
     store.write(vec![RuntimeWrite::RemoveFrozen("edge".into())]).unwrap();
     assert_eq!(store.frozen("edge").unwrap(), None);
 }
+
+/// DESIGN § 5.1: kill-safe data are on the disk within a second. The main file alone, without the log beside it, is
+/// what a checkpoint has synced.
+#[test]
+fn what_was_written_is_synced_within_a_second_without_another_write() {
+    let (dir, store) = fresh();
+    store.write(vec![RuntimeWrite::PutBinding(binding("2101", "a", 10))]).unwrap();
+    let written = std::time::Instant::now();
+    let copy = dir.path().join("copy.db");
+    let synced = || {
+        std::fs::copy(store.path(), &copy).unwrap();
+        let copy = rusqlite::Connection::open(&copy).unwrap();
+        let count = copy.query_row("SELECT count(*) FROM bindings", [], |row| row.get::<_, u32>(0));
+        count.is_ok_and(|count| count == 1)
+    };
+    while !synced() {
+        assert!(written.elapsed() < std::time::Duration::from_secs(1), "not synced in time");
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
+}
