@@ -13,7 +13,7 @@ use axum::response::{Html, IntoResponse, Response};
 pub struct MenuItem {
     /// The word.
     pub label: &'static str,
-    /// Where it leads; it is current on all pages below.
+    /// Where it leads; it is current on all pages whose path holds this.
     pub href: &'static str,
     /// Its picture in `icons.svg`.
     pub icon: &'static str,
@@ -170,13 +170,12 @@ impl Face {
         self.plain(refusal.status, "That did not work", &content)
     }
 
-    /// The entry of the menu that `path` belongs to: the one with the longest address above it.
+    /// The entry of the menu that `path` belongs to: the one with the longest address that is part of the path, so
+    /// that `/clusters/a/data/subscriber/new` belongs to `/data/subscriber`.
     fn current(&self, path: &str) -> &'static str {
-        let above = |href: &str| {
-            path == href || (href != "/" && path.strip_prefix(href).is_some_and(|rest| rest.starts_with('/')))
-        };
+        let holds = |href: &str| path == href || (href != "/" && format!("{path}/").contains(&format!("{href}/")));
         let items = self.menu.iter().flat_map(|group| group.items);
-        items.map(|item| item.href).filter(|href| above(href)).max_by_key(|href| href.len()).unwrap_or("")
+        items.map(|item| item.href).filter(|href| holds(href)).max_by_key(|href| href.len()).unwrap_or("")
     }
 }
 

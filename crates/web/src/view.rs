@@ -1,6 +1,7 @@
 //! The smallest parts of a page: escaped text, cells, badges, instants, lists of properties.
 //!
-//! Each knows how to write itself as HTML. Text is escaped here, once; only [`Cell::Html`] is taken as it is.
+//! Each knows how to write itself as HTML. Text is escaped here, once; only [`Cell::Html`] and [`Cell::Words`] are
+//! taken as they are.
 
 use std::fmt::{self, Write as _};
 
@@ -71,6 +72,13 @@ pub enum Cell {
     Span(u64),
     /// HTML that is already safe.
     Html(String),
+    /// HTML that is already safe, and the words in it that a filter searches.
+    Words {
+        /// What is shown.
+        html: String,
+        /// What is searched and sorted by.
+        plain: String,
+    },
 }
 
 impl Cell {
@@ -124,7 +132,7 @@ impl fmt::Display for Cell {
             Cell::Badge(tone, word) => f.write_str(&badge(*tone, word)),
             Cell::Time(unix_ms) => f.write_str(&instant(*unix_ms)),
             Cell::Span(ms) => f.write_str(&span(*ms)),
-            Cell::Html(html) => f.write_str(html),
+            Cell::Html(html) | Cell::Words { html, .. } => f.write_str(html),
         }
     }
 }
