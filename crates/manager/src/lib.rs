@@ -16,6 +16,7 @@ pub mod client;
 pub mod config;
 pub mod doctor;
 pub mod machine;
+pub mod pages;
 pub mod service;
 pub mod supervision;
 pub mod vault;

@@ -173,7 +173,8 @@ impl Face {
     /// The entry of the menu that `path` belongs to: the one with the longest address that is part of the path, so
     /// that `/clusters/a/data/subscriber/new` belongs to `/data/subscriber`.
     fn current(&self, path: &str) -> &'static str {
-        let holds = |href: &str| path == href || (href != "/" && format!("{path}/").contains(&format!("{href}/")));
+        let holds =
+            |href: &str| path == href || (href != "/" && format!("{path}/").contains(&format!("{href}/")));
         let items = self.menu.iter().flat_map(|group| group.items);
         items.map(|item| item.href).filter(|href| holds(href)).max_by_key(|href| href.len()).unwrap_or("")
     }

@@ -110,6 +110,7 @@ impl Cell {
             Cell::Text(text) | Cell::Code(text) | Cell::Link { text, .. } | Cell::Badge(_, text) => {
                 text.clone()
             }
+            Cell::Words { plain, .. } => plain.clone(),
             Cell::Number(number) | Cell::Time(number) | Cell::Span(number) => format!("{number:020}"),
         }
     }

@@ -14,11 +14,8 @@ use utoipa::OpenApi as _;
 use utoipa_axum::router::OpenApiRouter;
 use web::app::App;
 use web::error::ErrorBody;
-use web::face::{Face, MenuGroup};
+use web::face::Face;
 use web::{Auth, Hub};
-
-/// The menu of the pages.
-const MENU: &[MenuGroup] = &[];
 
 #[derive(utoipa::OpenApi)]
 #[openapi(
@@ -41,12 +38,13 @@ impl utoipa::Modify for Bearer {
 
 /// Everything the manager serves.
 pub(crate) fn router(service: Service, auth: Auth, hub: Hub) -> Router {
-    let face = Face {
+    let face = Arc::new(Face {
         title: "Manager",
         place: service.name().to_owned(),
         release: model::release::THIS.to_string(),
-        menu: MENU,
-    };
+        menu: crate::pages::MENU,
+    });
+    let pages = crate::pages::routes(service.clone(), face.clone());
     let (api, document) = routes().split_for_parts();
     let document = Arc::new(document);
     let routes = api.with_state(service).route(
@@ -56,7 +54,7 @@ pub(crate) fn router(service: Service, auth: Auth, hub: Hub) -> Router {
             async move { axum::Json(document.as_ref().clone()) }
         }),
     );
-    App { face: Arc::new(face), auth, hub, routes }.router()
+    App { face, auth, hub, routes: routes.merge(pages) }.router()
 }
 
 fn routes() -> OpenApiRouter<Service> {

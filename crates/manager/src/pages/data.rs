@@ -1,7 +1,8 @@
 //! The common data of a cluster, written at its cluster server by way of the service.
 
 use super::Desk;
-use crate::service::{Service, listed};
+use crate::service::Service;
+use crate::service::objects::listed;
 use axum::Router;
 use axum::extract::{Path, State};
 use axum::response::{IntoResponse as _, Redirect, Response};
@@ -16,7 +17,8 @@ use web::view::{Cell, escape, query_escape};
 use web::{ApiError, Visit};
 
 pub(super) fn routes(desk: &Desk) -> Router<Desk> {
-    let objects = common_data::routes("/clusters/{place}/data", Source(desk.service.clone()), desk.face.clone());
+    let objects =
+        common_data::routes("/clusters/{place}/data", Source(desk.service.clone()), desk.face.clone());
     Router::new()
         .route("/data/{kind}", get(choose_data))
         .route("/explain", get(choose_explain))
@@ -65,7 +67,11 @@ fn clusters(service: &Service) -> Vec<(String, String)> {
         .collect()
 }
 
-async fn choose_data(State(desk): State<Desk>, visit: Visit, Path(kind): Path<String>) -> Result<Response, ApiError> {
+async fn choose_data(
+    State(desk): State<Desk>,
+    visit: Visit,
+    Path(kind): Path<String>,
+) -> Result<Response, ApiError> {
     let noun = Kind::from_name(&kind).and_then(common_data::noun);
     let noun = noun.ok_or_else(|| ApiError::not_found(format!("kind of data '{kind}'")))?;
     Ok(choose(&desk, &visit, noun.title, &format!("data/{}", noun.kind.name())))
@@ -117,6 +123,9 @@ async fn ask(service: &Service, cluster: &str, from: &str, to: &str) -> Result<D
     let answer = service.ask(&key, "explain", Some(&query)).await?;
     let decision = answer.get("decision").cloned().unwrap_or(answer);
     serde_json::from_value(decision).map_err(|fault| {
-        ApiError::internal(format!("the cluster server's explanation cannot be read: {}", escape(&fault.to_string())))
+        ApiError::internal(format!(
+            "the cluster server's explanation cannot be read: {}",
+            escape(&fault.to_string())
+        ))
     })
 }

@@ -29,7 +29,11 @@ pub(super) fn routes() -> Router<Desk> {
         .route("/machines/{id}/delete", post(delete))
 }
 
-async fn machine(State(desk): State<Desk>, visit: Visit, Path(id): Path<String>) -> Result<Response, ApiError> {
+async fn machine(
+    State(desk): State<Desk>,
+    visit: Visit,
+    Path(id): Path<String>,
+) -> Result<Response, ApiError> {
     show(&desk, &visit, &id, StatusCode::OK, None).await
 }
 
@@ -47,7 +51,8 @@ async fn show(
     refused: Option<Refused>,
 ) -> Result<Response, ApiError> {
     let view = desk.service.machine_of(id)?;
-    let query = OperationQuery { target: Some(id.to_owned()), limit: LAST_OPERATIONS, ..OperationQuery::default() };
+    let query =
+        OperationQuery { target: Some(id.to_owned()), limit: LAST_OPERATIONS, ..OperationQuery::default() };
     let log = desk.service.operations(query).await?;
     let content = render(&view, &log, visit, refused.as_ref());
     let page = Page::new(&view.name, content).below("Topology", "/topology");
@@ -59,9 +64,12 @@ fn render(view: &MachineView, log: &[Operation], visit: &Visit, refused: Option<
     let here = format!("/machines/{}", view.id);
     let facts = live("facts", "map", &here, &facts(view));
     let steps = deployment(view, visit, refused);
-    let mut html = format!("<div class=\"grid wide\"><div class=\"stack\">{facts}</div><div class=\"stack\">{steps}</div></div>");
+    let mut html = format!(
+        "<div class=\"grid wide\"><div class=\"stack\">{facts}</div><div class=\"stack\">{steps}</div></div>"
+    );
     let table = operations::table(log).render(&Query::default());
-    let _infallible = write!(html, "<h2>Operations on this machine</h2>{}", live("log", "operation", &here, &table));
+    let _infallible =
+        write!(html, "<h2>Operations on this machine</h2>{}", live("log", "operation", &here, &table));
     if visit.may_change() {
         let _infallible = write!(html, "<h2>Remove</h2>{}", removal(view, visit).html());
     }
@@ -151,8 +159,11 @@ fn deployment(view: &MachineView, visit: &Visit, refused: Option<&Refused>) -> S
             form = form.refused(refused.refusal.clone());
         }
         let form = form.html().replacen("class=\"card form\"", "class=\"form\"", 1);
-        let _infallible =
-            write!(html, "<li><strong>{}</strong> {done}<p class=\"hint\">{}</p>{form}</li>", step.title, step.about);
+        let _infallible = write!(
+            html,
+            "<li><strong>{}</strong> {done}<p class=\"hint\">{}</p>{form}</li>",
+            step.title, step.about
+        );
     }
     html + "</ol></section>"
 }
@@ -164,13 +175,20 @@ struct Step {
     form: Form,
 }
 
-fn step_form(view: &MachineView, visit: &Visit, id: &'static str, word: &'static str, fields: Vec<Field>) -> Form {
+fn step_form(
+    view: &MachineView,
+    visit: &Visit,
+    id: &'static str,
+    word: &'static str,
+    fields: Vec<Field>,
+) -> Form {
     Form::new(id, format!("/machines/{}/{id}", view.id), visit.csrf(), word, fields)
 }
 
 fn claim_step(view: &MachineView, visit: &Visit) -> Step {
     let done = view.progress > Progress::Created;
-    let field = Field::text("code", "Claim code", "").hint("Shown on the machine's console until it is claimed.");
+    let field =
+        Field::text("code", "Claim code", "").hint("Shown on the machine's console until it is claimed.");
     let mut form = step_form(view, visit, "claim", "Claim", if done { Vec::new() } else { vec![field] });
     if done {
         form.disabled = Some("It obeys this manager already.".to_owned());
@@ -180,22 +198,34 @@ fn claim_step(view: &MachineView, visit: &Visit) -> Step {
 
 fn identify_step(view: &MachineView, visit: &Visit) -> Step {
     let done = view.progress > Progress::Claimed;
-    let mut form = step_form(view, visit, "identify", if done { "Identify again" } else { "Identify" }, Vec::new());
+    let mut form =
+        step_form(view, visit, "identify", if done { "Identify again" } else { "Identify" }, Vec::new());
     if view.progress == Progress::Created {
         form.disabled = Some("Claim it first.".to_owned());
     }
-    Step { title: "Identify", about: "Reads release, hardware type, dongle id and clock, and checks that they fit.", done, form }
+    Step {
+        title: "Identify",
+        about: "Reads release, hardware type, dongle id and clock, and checks that they fit.",
+        done,
+        form,
+    }
 }
 
 fn configure_step(view: &MachineView, visit: &Visit) -> Step {
     let done = view.progress == Progress::Configured;
-    let force = Field::check("force", "Even while calls are up", false).hint("A change of role ends all calls of the machine.");
+    let force = Field::check("force", "Even while calls are up", false)
+        .hint("A change of role ends all calls of the machine.");
     let word = if done { "Configure again" } else { "Configure" };
     let mut form = step_form(view, visit, "configure", word, vec![force]);
     if view.progress < Progress::Identified {
         form.disabled = Some("Identify it first.".to_owned());
     }
-    Step { title: "Configure", about: "Gives it its role, its number and its certificate, and waits until it is in service.", done, form }
+    Step {
+        title: "Configure",
+        about: "Gives it its role, its number and its certificate, and waits until it is in service.",
+        done,
+        form,
+    }
 }
 
 fn removal(view: &MachineView, visit: &Visit) -> Form {
@@ -241,7 +271,8 @@ fn finished(desk: &Desk, visit: &Visit, id: &str, step: &str, done: &Deployment)
         steps(&done.steps),
         escape(&here)
     );
-    let page = Page::new(format!("{} is configured", done.machine.name), content).below("Topology", "/topology");
+    let page =
+        Page::new(format!("{} is configured", done.machine.name), content).below("Topology", "/topology");
     desk.face.page(visit, &page)
 }
 
@@ -270,7 +301,11 @@ async fn claim(
     settle(&desk, &visit, &id, "claim", result.map_err(ApiError::from)).await
 }
 
-async fn identify(State(desk): State<Desk>, visit: Visit, Path(id): Path<String>) -> Result<Response, ApiError> {
+async fn identify(
+    State(desk): State<Desk>,
+    visit: Visit,
+    Path(id): Path<String>,
+) -> Result<Response, ApiError> {
     let result = desk.service.identify(&visit.principal, &id).await;
     settle(&desk, &visit, &id, "identify", result.map_err(ApiError::from)).await
 }

@@ -89,7 +89,8 @@ fn group(body: &mut String, top: i32, server: &MapMachine, nodes: &[&MapMachine]
         width: SERVER_WIDTH,
         height: SERVER_HEIGHT,
     };
-    let spots: Vec<Spot> = (0..count).map(|i| spot(&grid, i, count, centre.y + SERVER_HEIGHT + TRUNK)).collect();
+    let spots: Vec<Spot> =
+        (0..count).map(|i| spot(&grid, i, count, centre.y + SERVER_HEIGHT + TRUNK)).collect();
     let link_of = |node: &MapMachine| links.iter().find(|link| link.node == node.id);
     for (node, at) in nodes.iter().zip(&spots) {
         line(body, centre, *at, link_of(node));

@@ -26,7 +26,8 @@ async fn operations(State(desk): State<Desk>, visit: Visit) -> Result<Response, 
     let asked = OperationQuery { before, target: target.clone(), limit: PAGE_ENTRIES };
     let entries = desk.service.operations(asked).await?;
     let here = format!("/operations?{}", visit.query);
-    let mut content = String::from("<p class=\"soft\">Every act on the network and each step of it, newest first.</p>");
+    let mut content =
+        String::from("<p class=\"soft\">Every act on the network and each step of it, newest first.</p>");
     if let Some(place) = &target {
         content.push_str(&format!(
             "<p class=\"notice\">Only {}. <a href=\"/operations\">Show all</a></p>",

@@ -2,7 +2,9 @@
 //! (DCS-03..06, DEP-23).
 
 use super::{Desk, tone};
-use crate::view::{MachineCreate, MachineKind, MachineView, MultiSiteRequest, MultiSiteView, RegionRequest, RegionView};
+use crate::view::{
+    MachineCreate, MachineKind, MachineView, MultiSiteRequest, MultiSiteView, RegionRequest, RegionView,
+};
 use axum::Router;
 use axum::extract::State;
 use axum::response::Response;
@@ -33,7 +35,8 @@ async fn tree(State(desk): State<Desk>, visit: Visit) -> Response {
     let service = &desk.service;
     let tree =
         Tree { regions: service.regions(), multi_sites: service.multi_sites(), machines: service.machines() };
-    let mut page = Page::new("Topology", live("tree", "topology", "/topology", &render(&tree, visit.may_change())));
+    let mut page =
+        Page::new("Topology", live("tree", "topology", "/topology", &render(&tree, visit.may_change())));
     if visit.may_change() {
         page = page.actions("<a class=\"button\" href=\"/topology/regions/new\">New region</a>");
     }
@@ -59,7 +62,8 @@ pub(super) fn render(tree: &Tree, may_change: bool) -> String {
 fn multi_site(html: &mut String, tree: &Tree, site: &MultiSiteView, may_change: bool) {
     let add = adding(may_change, "machines", "multi_site", &site.id, "New cluster server");
     html.push_str(&leaf("site", &escape(&site.name), &escape(&site.comment), &add));
-    let servers = tree.machines.iter().filter(|machine| machine.cs.is_none() && machine.multi_site == site.id);
+    let servers =
+        tree.machines.iter().filter(|machine| machine.cs.is_none() && machine.multi_site == site.id);
     branch(html, servers, |html, server| {
         let add = adding(may_change, "machines", "cs", &server.id, "New node");
         machine(html, server, "server", &add);
@@ -79,12 +83,21 @@ fn machine(html: &mut String, machine: &MachineView, icon: &str, add: &str) {
         Some(number) if machine.cs.is_some() => format!("node {number} · "),
         _ => String::new(),
     };
-    let name = format!("<a href=\"/machines/{}\">{}</a> {}", escape(&machine.id), escape(&machine.name), badge(tone, &word));
+    let name = format!(
+        "<a href=\"/machines/{}\">{}</a> {}",
+        escape(&machine.id),
+        escape(&machine.name),
+        badge(tone, &word)
+    );
     html.push_str(&leaf(icon, &name, &format!("{number}{}", escape(&machine.address)), add));
 }
 
 /// A list inside, if it holds anything.
-fn branch<'a, T: 'a>(html: &mut String, items: impl Iterator<Item = &'a T>, mut draw: impl FnMut(&mut String, &'a T)) {
+fn branch<'a, T: 'a>(
+    html: &mut String,
+    items: impl Iterator<Item = &'a T>,
+    mut draw: impl FnMut(&mut String, &'a T),
+) {
     let mut items = items.peekable();
     if items.peek().is_some() {
         html.push_str("<ul>");
@@ -117,13 +130,18 @@ fn form(visit: &Visit, id: &'static str, action: String, word: &'static str, fie
     form
 }
 
-/// The form on its page, or the way on when what was asked is done.
+/// A form that was sent.
+struct Asked<'a> {
+    title: &'a str,
+    form: Form,
+    sent: &'a Sent,
+}
+
+/// The form on its page again, or the way on when what was asked is done.
 fn answer<T>(
     desk: &Desk,
     visit: &Visit,
-    title: &str,
-    form: Form,
-    sent: &Sent,
+    asked: Asked<'_>,
     result: Result<T, ApiError>,
     done: impl FnOnce(T) -> Response,
 ) -> Response {
@@ -131,8 +149,8 @@ fn answer<T>(
         Ok(value) => done(value),
         Err(refusal) => {
             let status = refusal.status;
-            let form = form.filled(sent).refused(refusal);
-            desk.face.page_with(status, visit, &below(title, form.html()))
+            let form = asked.form.filled(asked.sent).refused(refusal);
+            desk.face.page_with(status, visit, &below(asked.title, form.html()))
         }
     }
 }
@@ -154,7 +172,8 @@ async fn create_region(State(desk): State<Desk>, visit: Visit, sent: Sent) -> Re
     let request =
         RegionRequest { name: sent.get("name").to_owned(), comment: sent.get("comment").to_owned() };
     let result = desk.service.create_region(&visit.principal, &request).await.map_err(ApiError::from);
-    answer(&desk, &visit, "New region", region_form(&visit), &sent, result, |region| {
+    let asked = Asked { title: "New region", form: region_form(&visit), sent: &sent };
+    answer(&desk, &visit, asked, result, |region| {
         let next = format!("/topology/multi-sites/new?region={}", query_escape(&region.id));
         flash::done(&next, format!("Region {} is there. Now its first multi-site.", region.name))
     })
@@ -182,8 +201,8 @@ async fn create_multi_site(State(desk): State<Desk>, visit: Visit, sent: Sent) -
         comment: sent.get("comment").to_owned(),
     };
     let result = desk.service.create_multi_site(&visit.principal, &request).await.map_err(ApiError::from);
-    let form = multi_site_form(&desk, &visit);
-    answer(&desk, &visit, "New multi-site", form, &sent, result, |site| {
+    let asked = Asked { title: "New multi-site", form: multi_site_form(&desk, &visit), sent: &sent };
+    answer(&desk, &visit, asked, result, |site| {
         let next = format!("/topology/machines/new?multi_site={}", query_escape(&site.id));
         flash::done(&next, format!("Multi-site {} is there. Now its cluster server.", site.name))
     })
@@ -202,7 +221,8 @@ fn machine_form(desk: &Desk, visit: &Visit) -> Form {
     let cs = wanted_cs(visit);
     let mut fields = vec![
         Field::text("name", "Name", ""),
-        Field::text("address", "Address", "").hint("Host and port of the machine's web administration, for example 192.0.2.7:7501."),
+        Field::text("address", "Address", "")
+            .hint("Host and port of the machine's web administration, for example 192.0.2.7:7501."),
     ];
     match &cs {
         Some(cs) => {
@@ -219,10 +239,19 @@ fn machine_form(desk: &Desk, visit: &Visit) -> Form {
             let sites = desk.service.multi_sites().into_iter().map(|site| (site.id, site.name)).collect();
             let site = Query::parse(&visit.query).get("multi_site").unwrap_or_default().to_owned();
             fields.push(Field::choice("multi_site", "Multi-site", site, sites));
-            fields.push(Field::text("domain", "SIP domain", "pleiad.test").hint("The host part of the phones' addresses."));
-            fields.push(Field::text("site_number", "Site number", "1").input(Input::Number).hint("Shared by all members of the cluster."));
             fields.push(
-                Field::text("link_address", "Link address", "").optional().hint("Where its nodes dial it; its host and port 7601 if left empty."),
+                Field::text("domain", "SIP domain", "pleiad.test")
+                    .hint("The host part of the phones' addresses."),
+            );
+            fields.push(
+                Field::text("site_number", "Site number", "1")
+                    .input(Input::Number)
+                    .hint("Shared by all members of the cluster."),
+            );
+            fields.push(
+                Field::text("link_address", "Link address", "")
+                    .optional()
+                    .hint("Where its nodes dial it; its host and port 7601 if left empty."),
             );
         }
     }
@@ -244,8 +273,8 @@ async fn create_machine(State(desk): State<Desk>, visit: Visit, sent: Sent) -> R
         Ok(request) => desk.service.create_machine(&visit.principal, &request).await.map_err(ApiError::from),
         Err(refusal) => Err(refusal),
     };
-    let form = machine_form(&desk, &visit);
-    answer(&desk, &visit, machine_title(&visit), form, &sent, result, |machine| {
+    let asked = Asked { title: machine_title(&visit), form: machine_form(&desk, &visit), sent: &sent };
+    answer(&desk, &visit, asked, result, |machine| {
         let text = format!("{} is in the topology. Now claim it.", machine.name);
         flash::done(&format!("/machines/{}", machine.id), text)
     })

@@ -159,7 +159,7 @@ pub struct MachineEdit {
 }
 
 /// How far the deployment of a machine is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Progress {
     /// Known by name and address only.
