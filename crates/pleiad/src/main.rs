@@ -3,6 +3,7 @@
 mod console;
 mod ctl;
 mod demo;
+mod ipbx_role;
 mod log;
 mod manager_role;
 mod phone;
@@ -33,6 +34,8 @@ struct Arguments {
 enum Role {
     /// A whole network on this machine: manager, cluster server, two nodes, phones to try
     Demo(demo::Options),
+    /// A call server; it starts independent, the manager gives it its role
+    Ipbx(ipbx_role::Options),
     /// The management station
     Manager(manager_role::Options),
     /// The local rescue console of a call server on this machine
@@ -60,6 +63,7 @@ fn main() -> ExitCode {
 /// The role decides which parts start.
 fn run(role: Role) -> Result<ExitCode> {
     match role {
+        Role::Ipbx(options) => block_on(ipbx_role::run(options)),
         Role::Console(options) => console::run(&options),
         Role::Manager(options) => block_on(manager_role::run(options)),
         Role::Demo(options) => block_on(demo::run(options)),

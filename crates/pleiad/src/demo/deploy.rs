@@ -194,7 +194,16 @@ fn done(
     step: &str,
     progress: Progress,
 ) -> Result<Deployment> {
-    let deployment = outcome.with_context(|| format!("{} cannot be {step}", member.name))?;
+    let deployment = match outcome {
+        Ok(deployment) => deployment,
+        Err(fault) => match fault.refusal() {
+            Some(refusal) => {
+                let next = refusal.next.as_deref().unwrap_or("see `pleiad ctl operations`");
+                bail!("{} cannot be {step}: {}\n  next: {next}", member.name, refusal.message)
+            }
+            None => return Err(fault).with_context(|| format!("{} cannot be {step}", member.name)),
+        },
+    };
     progress.says(&format!("{} is {step}", member.name));
     Ok(deployment)
 }
