@@ -146,10 +146,10 @@ impl Run {
     /// DEP-27, DEP-28, DCS-21: the rules, on what the machine says now.
     async fn check(&mut self) -> Result<String, ServiceError> {
         let (state, offset_ms) = self.machine.state().await?;
-        deploy::check_clock(offset_ms)?;
         let own = self.centre.1.cluster().map(ClusterId::as_str);
         let topology = self.service.snapshot();
         deploy::check_role(&self.target, &facts(&state), own, self.force, topology.by_key())?;
+        deploy::check_clock(offset_ms)?;
         Ok(format!(
             "{}, {} subscribers, {} calls up, clock {offset_ms} ms off",
             state.role, state.subscribers, state.calls
