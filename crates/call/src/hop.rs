@@ -1,7 +1,7 @@
 //! The next hop of a message: a phone's flow, or the cluster.
 
 use serde::{Deserialize, Serialize};
-use sip::Flow;
+use sip::{Flow, Transport, Uri};
 use std::fmt;
 
 /// Where a message comes from or goes to.
@@ -16,11 +16,33 @@ pub enum Hop {
 }
 
 impl Hop {
+    /// The hop for requests to a phone that asks to be called at `contact`. Over UDP a phone may listen on another
+    /// port than it sends from: with its own address in the Contact that port is taken. Another address there is
+    /// behind a NAT, and only the flow it came on leads to it.
+    #[must_use]
+    pub fn towards(self, contact: &Uri) -> Hop {
+        match self {
+            Hop::Phone(flow) => Hop::Phone(listening(flow, contact)),
+            Hop::Cluster => Hop::Cluster,
+        }
+    }
+
     /// True for the way to the other members.
     #[must_use]
     pub fn is_cluster(&self) -> bool {
         matches!(self, Hop::Cluster)
     }
+}
+
+/// The port of a SIP URI that names none (RFC 3261 § 19.1.2).
+const SIP_PORT: u16 = 5060;
+
+fn listening(mut flow: Flow, contact: &Uri) -> Flow {
+    let same_host = contact.host.address() == Some(flow.remote.ip());
+    if flow.transport == Transport::Udp && same_host {
+        flow.remote.set_port(contact.port.unwrap_or(SIP_PORT));
+    }
+    flow
 }
 
 impl sip::Hop for Hop {

@@ -51,16 +51,33 @@ pub struct EdgeConfig {
     /// Other host names phones may know this machine by. The SIP domain, the realm, the member's name in the
     /// cluster and every IP address are accepted anyway.
     pub aliases: Vec<String>,
+    /// Beginnings of the User-Agent of phones that give up when they see a SHA-256 challenge, in any case of
+    /// letters. They, and phones that do not say what they are, are challenged with MD5 only.
+    pub md5_only_agents: Vec<String>,
     /// Its timings.
     pub settings: EdgeSettings,
 }
+
+/// Products that were seen to give up at a challenge with SHA-256 (baresip up to 2.x, SIPp).
+pub const MD5_ONLY_AGENTS: &[&str] =
+    &["baresip v0", "baresip v1", "baresip v2", "baresip/0", "baresip/1", "baresip/2", "sipp"];
 
 impl EdgeConfig {
     /// A member of a cluster, or an independent machine, with default timings.
     #[must_use]
     pub fn new(member: MemberNumber, place: Place, realm: &str) -> EdgeConfig {
         let settings = EdgeSettings::default();
-        EdgeConfig { member, place, realm: realm.to_owned(), aliases: Vec::new(), settings }
+        let md5_only_agents = MD5_ONLY_AGENTS.iter().map(|agent| (*agent).to_owned()).collect();
+        EdgeConfig { member, place, realm: realm.to_owned(), aliases: Vec::new(), md5_only_agents, settings }
+    }
+
+    /// True when this phone may be offered SHA-256 (RFC 8760).
+    #[must_use]
+    pub fn reads_sha256(&self, user_agent: Option<&str>) -> bool {
+        let begins = |agent: &str, with: &str| {
+            agent.get(..with.len()).is_some_and(|start| start.eq_ignore_ascii_case(with))
+        };
+        user_agent.is_some_and(|agent| !self.md5_only_agents.iter().any(|listed| begins(agent, listed)))
     }
 
     /// The host that names this member in addresses inside the cluster.

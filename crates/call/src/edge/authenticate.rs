@@ -25,16 +25,19 @@ impl Asking {
     }
 }
 
+/// A request whose sender must prove itself.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Asked<'a> {
+    pub(super) asking: Asking,
+    pub(super) key: &'a ServerKey,
+    pub(super) flow: &'a Flow,
+    pub(super) message: &'a Message,
+}
+
 impl Edge {
     /// The subscriber whose phone sent this. `None` when the phone has been answered: challenged or refused.
-    pub(super) fn authenticate(
-        &mut self,
-        step: &mut Step<'_>,
-        asking: Asking,
-        key: &ServerKey,
-        flow: &Flow,
-        message: &Message,
-    ) -> Option<Extension> {
+    pub(super) fn authenticate(&mut self, step: &mut Step<'_>, asked: &Asked<'_>) -> Option<Extension> {
+        let Asked { asking, key, flow, message } = *asked;
         let source_ip = flow.remote.ip();
         let (_, _, answer) = asking.names();
         let tables = &self.core.tables;
@@ -54,11 +57,11 @@ impl Edge {
                 user.parse().ok()
             }
             Verdict::Missing => {
-                self.challenge(step, asking, key, flow, message, false);
+                self.challenge(step, asked, false);
                 None
             }
             Verdict::Stale => {
-                self.challenge(step, asking, key, flow, message, true);
+                self.challenge(step, asked, true);
                 None
             }
             Verdict::Wrong { user } => {
@@ -75,22 +78,17 @@ impl Edge {
         }
     }
 
-    #[expect(clippy::too_many_arguments, reason = "the turn's three and what a challenge is made of")]
-    fn challenge(
-        &mut self,
-        step: &mut Step<'_>,
-        asking: Asking,
-        key: &ServerKey,
-        flow: &Flow,
-        message: &Message,
-        stale: bool,
-    ) {
+    /// SHA-256 first (RFC 8760), for phones that can be trusted to read on when they do not know it. What is offered
+    /// depends on the phone's product, never on the user.
+    fn challenge(&mut self, step: &mut Step<'_>, asked: &Asked<'_>, stale: bool) {
+        let Asked { asking, key, flow, message } = *asked;
         let (status, name, _) = asking.names();
-        let challenges = self.core.challenger.challenges(step.now, flow.remote.ip(), stale);
+        let strong = self.core.config.reads_sha256(message.header(Name::UserAgent));
+        let [sha256, md5] = self.core.challenger.challenges(step.now, flow.remote.ip(), stale);
         let mut turn = self.turn(step);
         let response: Response = turn.answer_to(message, status);
-        let response = challenges.iter().fold(response, |response, value| response.header(name, value));
-        turn.respond(key, response);
+        let response = if strong { response.header(name, sha256) } else { response };
+        turn.respond(key, response.header(name, md5));
     }
 
     pub(super) fn forbid(&mut self, step: &mut Step<'_>, key: &ServerKey, message: &Message) {

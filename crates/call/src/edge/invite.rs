@@ -1,7 +1,7 @@
 //! A new INVITE: whose it is, whether there is room, where it goes. From here on it is a session, or refused with a
 //! cause and a record.
 
-use super::authenticate::Asking;
+use super::authenticate::{Asked, Asking};
 use super::{Edge, Step};
 use crate::headers;
 use crate::hop::Hop;
@@ -44,7 +44,7 @@ impl Edge {
         facts.steps = decision.steps;
         let (called, targets) = match outcome {
             Outcome::Local(called) => {
-                let targets = self.targets(&called, &from);
+                let targets = self.targets(&called, &from, &invite);
                 (called, targets)
             }
             Outcome::Elsewhere(called) => {
@@ -77,7 +77,7 @@ impl Edge {
         flow: &Flow,
         invite: &Message,
     ) -> Option<Origin> {
-        let user = self.authenticate(step, Asking::Call, key, flow, invite)?;
+        let user = self.authenticate(step, &Asked { asking: Asking::Call, key, flow, message: invite })?;
         let party = self.party(&user);
         Some(Origin { party, role: Role::Originating, session: None, emergency: false })
     }
@@ -148,12 +148,14 @@ impl Edge {
     }
 
     /// The phones of a subscriber, but for the one that calls.
-    fn targets(&self, called: &Extension, from: &Hop) -> Vec<Target> {
+    fn targets(&self, called: &Extension, from: &Hop, invite: &Message) -> Vec<Target> {
+        let contact = invite.contact().ok().flatten().map(|contact| contact.uri);
+        let caller = contact.map_or_else(|| from.clone(), |contact| from.clone().towards(&contact));
         self.core
             .held
             .registrar
             .of(called)
-            .filter(|binding| binding.connected && Hop::Phone(binding.flow) != *from)
+            .filter(|binding| binding.connected && Hop::Phone(binding.flow) != caller)
             .filter_map(|binding| {
                 let uri = Uri::parse(&binding.contact).ok()?;
                 Some(Target { hop: Hop::Phone(binding.flow), uri })

@@ -1,6 +1,6 @@
 //! REGISTER (RFC 3261 § 10.3): prove it, change the bindings, answer with all of them.
 
-use super::authenticate::Asking;
+use super::authenticate::{Asked, Asking};
 use super::{Edge, Step};
 use crate::hop::Hop;
 use crate::io::{Fault, Output};
@@ -10,19 +10,22 @@ use sip::{Message, Name, NameAddr, Response, ServerKey, Status};
 
 impl Edge {
     pub(super) fn register(&mut self, step: &mut Step<'_>, key: &ServerKey, from: Hop, message: &Message) {
-        let Hop::Phone(flow) = from else {
+        let Hop::Phone(flow) = &from else {
             // Members publish bindings over their link; no REGISTER crosses the cluster.
             self.forbid(step, key, message);
             return;
         };
-        let Some(user) = self.authenticate(step, Asking::Registrar, key, &flow, message) else { return };
+        let Some(user) = self.authenticate(step, &Asked { asking: Asking::Registrar, key, flow, message })
+        else {
+            return;
+        };
         // A subscriber registers its own number and no other (RFC 3261 § 10.3 step 4).
         if message.to().uri.user() != user.as_str() {
             self.forbid(step, key, message);
             return;
         }
         let settings = self.core.config.settings;
-        match self.core.held.registrar.register(step.now, &user, &flow, message, &settings) {
+        match self.core.held.registrar.register(step.now, &user, flow, message, &settings) {
             Ok(changed) => {
                 step.out.extend(changed.changes.into_iter().map(Output::Binding));
                 for (old, new) in changed.moved {

@@ -8,10 +8,11 @@ mod brake;
 pub(crate) use brake::Brake;
 
 use crate::binding::{Binding, BindingChange, Device};
+use crate::hop::Hop;
 use crate::settings::{BINDINGS_MAX, DEVICES_PER_SUBSCRIBER_MAX, EdgeSettings};
 use model::Extension;
 use serde::{Deserialize, Serialize};
-use sip::{Contacts, Flow, Message, Name, NameAddr};
+use sip::{Contacts, Flow, Message, Name, NameAddr, Uri};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -194,11 +195,12 @@ impl Registrar {
 impl Asked {
     fn binding(self, now: Duration, extension: &Extension, flow: &Flow, request: &Message) -> Binding {
         let user_agent = request.header(Name::UserAgent).unwrap_or_default();
+        let flow = listening_flow(*flow, &self.contact);
         Binding {
             extension: extension.clone(),
             device: self.device,
             contact: self.contact,
-            flow: *flow,
+            flow,
             connected: true,
             q: self.q,
             since: now,
@@ -230,6 +232,13 @@ fn read_contact(contact: &NameAddr, request: &Message, settings: &EdgeSettings) 
         q: contact.params.raw("q").and_then(thousandths).unwrap_or(1000),
         expires: expires.min(settings.expires_max),
     })
+}
+
+fn listening_flow(flow: Flow, contact: &str) -> Flow {
+    match Uri::parse(contact).map(|uri| Hop::Phone(flow).towards(&uri)) {
+        Ok(Hop::Phone(flow)) => flow,
+        Ok(Hop::Cluster) | Err(_) => flow,
+    }
 }
 
 /// A qvalue (RFC 3261 § 25.1) in thousandths.

@@ -39,8 +39,8 @@ impl Offering {
         facts.answered = Some(turn.now);
         facts.show(turn);
         let period = turn.core.config.settings.liveness_period;
-        let leg = |hop, dialog, shows: &str| Leg {
-            hop,
+        let leg = |hop: Hop, dialog: Dialog, shows: &str| Leg {
+            hop: hop.towards(&dialog.target),
             dialog,
             shows: shows.to_owned(),
             heard: turn.now,

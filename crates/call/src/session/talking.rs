@@ -74,7 +74,7 @@ impl Talking {
             turn.answer(key, message, Status::SERVER_INTERNAL_ERROR);
             return Some(State::Talking(self));
         }
-        leg.hop = from.clone();
+        leg.hop = from.clone().towards(&leg.dialog.target);
         leg.heard = now;
         match message.method() {
             Method::Bye => return self.bye(facts, turn, asked),

@@ -72,7 +72,11 @@ pub(crate) struct Phone {
     pub(crate) exact_words: Option<String>,
     /// The domain it calls in.
     pub(crate) domain: String,
+    pub(crate) user_agent: Option<String>,
+    /// The port it is called at, when it is another than it sends from.
+    pub(crate) listens_on: Option<u16>,
     pub(crate) last_response: Option<Message>,
+    pub(crate) last_challenge: Option<Message>,
     pub(crate) last_body: Vec<u8>,
     flow: Flow,
     unplugged: bool,
@@ -118,7 +122,10 @@ impl Phone {
             long_words: false,
             exact_words: None,
             domain: "pleiad.test".to_owned(),
+            user_agent: Some("story/1".to_owned()),
+            listens_on: None,
             last_response: None,
+            last_challenge: None,
             last_body: Vec::new(),
             flow,
             unplugged: false,
@@ -143,7 +150,9 @@ impl Phone {
     }
 
     pub(crate) fn is_at(&self, flow: &Flow) -> bool {
-        self.flow == *flow
+        let mut called_at = self.flow;
+        called_at.remote.set_port(self.listens_on.unwrap_or(self.flow.remote.port()));
+        self.flow == *flow || called_at == *flow
     }
 
     pub(crate) fn edge_flow(&self) -> Flow {
@@ -189,13 +198,17 @@ impl Phone {
     }
 
     pub(crate) fn contact(&self) -> NameAddr {
-        let uri =
-            Uri::sip(&self.number, Host::from(self.flow.remote.ip())).with_port(self.flow.remote.port());
-        NameAddr::new(if self.flow.transport == Transport::Tcp {
-            uri.with_param("transport", Some("tcp"))
-        } else {
-            uri
-        })
+        let port = self.listens_on.unwrap_or(self.flow.remote.port());
+        let uri = Uri::sip(&self.number, Host::from(self.flow.remote.ip())).with_port(port);
+        let stream = self.flow.transport == Transport::Tcp;
+        NameAddr::new(if stream { uri.with_param("transport", Some("tcp")) } else { uri })
+    }
+
+    fn signed(&self, request: Request) -> Request {
+        match &self.user_agent {
+            Some(agent) => request.header(Name::UserAgent, agent),
+            None => request,
+        }
     }
 
     pub(crate) fn come_from(&mut self, address: [u8; 4]) {
@@ -228,6 +241,7 @@ impl Phone {
         let to = NameAddr::new(uri.clone());
         let via = self.via();
         let request = Request::new(method, uri).via(&via).from(&from).to(&to).call_id(call_id).cseq(cseq);
+        let request = self.signed(request);
         match self.max_forwards {
             Some(hops) => request.max_forwards(hops),
             None => request,
@@ -258,6 +272,7 @@ impl Phone {
             .cseq(cseq)
             .header(Name::Expires, expires_s);
         self.register_expires_s = expires_s;
+        let request = self.signed(request);
         if self.star { request.header(Name::Contact, "*") } else { request.contact(&contact) }
     }
 
@@ -512,6 +527,7 @@ impl Phone {
 
     /// Answers the challenge with the next CSeq.
     fn prove(&mut self, challenge: &Message) {
+        self.last_challenge = Some(challenge.clone());
         let secret = self.secret.clone();
         let number = self.number.clone();
         let weaker = challenge_without_sha(challenge);

@@ -199,3 +199,50 @@ fn a_phone_that_knows_md5_only_registers_too() {
         assert!(world.phone("2101").registered);
     });
 }
+
+#[test]
+fn a_product_that_chokes_on_sha_256_is_challenged_with_md5_only() {
+    for (agent, challenges) in [
+        (Some("baresip v1.0.0 (x86_64/linux)"), 1),
+        (Some("SIPp/3.6"), 1),
+        (None, 1),
+        (Some("Linphone/5"), 2),
+    ] {
+        told_bare(|world| {
+            world.plug_in("2101", Transport::Udp);
+            world.phone("2101").user_agent = agent.map(str::to_owned);
+            world.phone("2101").register(3600);
+            world.wait_ms(300);
+            assert!(world.phone("2101").registered);
+            let challenge = world.phone("2101").last_challenge.clone().unwrap();
+            let offered: Vec<&str> = challenge.headers(Name::WwwAuthenticate).collect();
+            assert_eq!(offered.len(), challenges);
+            assert!(
+                offered.last().unwrap().contains("MD5")
+                    && offered[0].contains("SHA-256") == (challenges == 2)
+            );
+        });
+    }
+}
+
+#[test]
+fn a_phone_that_listens_on_another_port_than_it_sends_from_is_called_there() {
+    told_bare(|world| {
+        for number in ["2101", "2102"] {
+            world.plug_in(number, Transport::Udp);
+            world.phone(number).listens_on = Some(40_000 + number.parse::<u16>().unwrap());
+            world.phone(number).register(3600);
+        }
+        world.wait_ms(300);
+        let port = world.members[&1].edge.bindings().next().unwrap().flow.remote.port();
+        assert_eq!(port, 42_101);
+        crate::inside::talk(world, "2101", "2102");
+        world.phone("2102").hold();
+        world.wait_ms(300);
+        assert!(world.phone("2101").sdp.contains(&"hold of 2102".to_owned()));
+        world.phone("2101").hang_up();
+        world.wait_ms(300);
+        world.one_record(model::Cause::NormalClearing);
+        world.all_idle();
+    });
+}
