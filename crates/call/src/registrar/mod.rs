@@ -13,7 +13,7 @@ use crate::settings::{BINDINGS_MAX, DEVICES_PER_SUBSCRIBER_MAX, EdgeSettings};
 use model::Extension;
 use serde::{Deserialize, Serialize};
 use sip::{Contacts, Flow, Message, Name, NameAddr, Uri};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 /// Characters kept of what a phone calls itself.
@@ -23,7 +23,8 @@ const USER_AGENT_CHARACTERS_MAX: usize = 80;
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub(crate) struct Registrar {
     bindings: BTreeMap<Extension, BTreeMap<Device, Binding>>,
-    count: usize,
+    /// When each one runs out, in order.
+    expiries: BTreeSet<(Duration, Extension, Device)>,
 }
 
 /// Why a REGISTER changes nothing.
@@ -78,7 +79,11 @@ impl Registrar {
         if !ordered {
             return Err(Refusal::OutOfOrder);
         }
-        if self.count + asked.len() > BINDINGS_MAX {
+        let known = |asked: &Asked| {
+            self.bindings.get(extension).is_some_and(|devices| devices.contains_key(&asked.device))
+        };
+        let new = asked.iter().filter(|asked| !asked.expires.is_zero() && !known(asked)).count();
+        if new > 0 && self.expiries.len() + new > BINDINGS_MAX {
             return Err(Refusal::Full);
         }
         let mut changed = Changed::default();
@@ -115,16 +120,21 @@ impl Registrar {
 
     /// Takes a binding as it was kept or made, in place of the device's former one.
     pub(crate) fn restore(&mut self, binding: Binding) {
+        let expiry = |binding: &Binding| (binding.until, binding.extension.clone(), binding.device.clone());
+        self.expiries.insert(expiry(&binding));
         let devices = self.bindings.entry(binding.extension.clone()).or_default();
-        if devices.insert(binding.device.clone(), binding).is_none() {
-            self.count += 1;
+        let until = binding.until;
+        if let Some(former) = devices.insert(binding.device.clone(), binding)
+            && former.until != until
+        {
+            self.expiries.remove(&expiry(&former));
         }
     }
 
     fn unbind(&mut self, extension: &Extension, device: &Device) -> Option<BindingChange> {
         let devices = self.bindings.get_mut(extension)?;
-        devices.remove(device)?;
-        self.count = self.count.saturating_sub(1);
+        let binding = devices.remove(device)?;
+        self.expiries.remove(&(binding.until, extension.clone(), device.clone()));
         if devices.is_empty() {
             self.bindings.remove(extension);
         }
@@ -178,17 +188,19 @@ impl Registrar {
 
     /// Ends what has run out.
     pub(crate) fn expire(&mut self, now: Duration) -> Vec<BindingChange> {
-        let over: Vec<(Extension, Device)> = self
-            .all()
-            .filter(|binding| binding.until <= now)
-            .map(|binding| (binding.extension.clone(), binding.device.clone()))
-            .collect();
-        over.iter().filter_map(|(extension, device)| self.unbind(extension, device)).collect()
+        let mut changes = Vec::new();
+        while let Some((until, extension, device)) = self.expiries.first().cloned()
+            && until <= now
+        {
+            self.expiries.remove(&(until, extension.clone(), device.clone()));
+            changes.extend(self.unbind(&extension, &device));
+        }
+        changes
     }
 
     /// When the next binding runs out.
     pub(crate) fn next_expiry(&self) -> Option<Duration> {
-        self.all().map(|binding| binding.until).min()
+        self.expiries.first().map(|(until, ..)| *until)
     }
 }
 

@@ -14,4 +14,5 @@ mod phone;
 mod refusals;
 mod registration;
 mod requests;
+mod walks;
 mod world;

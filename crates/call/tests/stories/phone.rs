@@ -163,6 +163,37 @@ impl Phone {
         self.call.is_none() || self.unplugged
     }
 
+    /// It is called and has not answered.
+    pub(crate) fn rings(&self) -> bool {
+        self.call.as_ref().is_some_and(|call| call.server.is_some())
+    }
+
+    /// It calls and nobody has answered.
+    pub(crate) fn calls(&self) -> bool {
+        self.call.as_ref().is_some_and(|call| call.client.is_some() && call.dialog.is_none())
+    }
+
+    pub(crate) fn talks(&self) -> bool {
+        self.call.as_ref().is_some_and(|call| call.dialog.is_some())
+    }
+
+    /// Ends whatever it is doing.
+    pub(crate) fn give_up(&mut self) {
+        if self.talks() {
+            self.hang_up();
+        } else if self.calls() {
+            self.cancel();
+        }
+    }
+
+    /// Its call server died while it rang: it stops at its own discretion.
+    pub(crate) fn stop_ringing(&mut self) {
+        if self.rings() {
+            self.respond_to_call(Status::BUSY_HERE, None);
+            self.call = None;
+        }
+    }
+
     pub(crate) fn heard(&self, word: &str) -> bool {
         self.heard.iter().any(|heard| heard == word)
     }
@@ -423,7 +454,10 @@ impl Phone {
             }
             Output::Ack { message, .. } => self.note("ACK", Some(&message)),
             Output::Response { key, message, .. } => self.answered(&key, &message),
-            Output::Failed { .. } => self.note("failed", None),
+            Output::Failed { key, .. } => {
+                self.note("failed", None);
+                self.call.take_if(|call| call.client.as_ref() == Some(&key) && call.dialog.is_none());
+            }
             Output::Unacknowledged { .. } => self.note("unacknowledged", None),
             Output::Stray { message, .. } => self.last_response = Some(message),
         }

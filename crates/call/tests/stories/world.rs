@@ -66,7 +66,25 @@ pub(crate) struct World {
     next_packet: u64,
     next_seed: u8,
     frozen: bool,
+    loss: Option<(usize, Odds)>,
     config: Vec<Record>,
+}
+
+/// Chance with a seed (SplitMix64): the same life again from the same number.
+pub(crate) struct Odds(u64);
+
+impl Odds {
+    pub(crate) fn new(seed: u64) -> Odds {
+        Odds(seed)
+    }
+
+    pub(crate) fn below(&mut self, bound: usize) -> usize {
+        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        usize::try_from((z ^ (z >> 31)) % u64::try_from(bound).unwrap()).unwrap()
+    }
 }
 
 /// Tells a story twice: as it is, and with every edge frozen and thawed at every step.
@@ -175,6 +193,7 @@ impl World {
             next_packet: 0,
             next_seed: 0,
             frozen,
+            loss: None,
             config: configuration(),
         };
         for member in [0, 1, 2] {
@@ -211,7 +230,11 @@ impl World {
         seed
     }
 
-    fn is_alive(&self, member: u16) -> bool {
+    pub(crate) fn is_linked(&self, node: u16) -> bool {
+        self.links[&node]
+    }
+
+    pub(crate) fn is_alive(&self, member: u16) -> bool {
         self.members.get(&member).is_some_and(|member| member.alive)
     }
 
@@ -365,7 +388,21 @@ impl World {
         }
     }
 
+    /// From now on this many packets of a hundred are lost, by the odds of `seed`.
+    pub(crate) fn lose(&mut self, percent: usize, seed: u64) {
+        self.loss = Some((percent, Odds::new(seed)));
+    }
+
+    pub(crate) fn lose_nothing(&mut self) {
+        self.loss = None;
+    }
+
     fn post(&mut self, delay: Duration, packet: Packet) {
+        if let Some((percent, odds)) = &mut self.loss
+            && odds.below(100) < *percent
+        {
+            return;
+        }
         self.next_packet += 1;
         self.packets.insert((self.now + delay, self.next_packet), packet);
     }
