@@ -194,6 +194,19 @@ impl Enrolment {
     }
 }
 
+impl Enrolment {
+    /// Gives the machine up: nobody owns it, and a new code is made for the next manager.
+    ///
+    /// # Errors
+    /// When the state folder cannot be used; the machine then stays owned.
+    pub fn release(&mut self) -> Result<(), ClaimError> {
+        let code = load_or_make_code(&self.dir.join(CODE_FILE))?;
+        files::remove(&self.dir.join(OWNER_FILE))?;
+        self.state = State::Unclaimed { code };
+        Ok(())
+    }
+}
+
 fn load_or_make_code(path: &Path) -> Result<String, ClaimError> {
     if let Ok(text) = std::fs::read_to_string(path)
         && !text.trim().is_empty()
@@ -324,6 +337,17 @@ mod tests {
         let code = machine.code().unwrap().to_owned();
         let fault = machine.claim(Duration::ZERO, &request(&code, "another-certificate"));
         assert!(matches!(fault, Err(ClaimError::WrongProof)));
+    }
+
+    #[test]
+    fn a_released_machine_has_a_new_code_and_obeys_its_old_owner_no_more() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut machine = enrolment(dir.path());
+        let code = machine.code().unwrap().to_owned();
+        let answer = machine.claim(Duration::ZERO, &request(&code, FINGERPRINT)).unwrap();
+        machine.release().unwrap();
+        assert!(!machine.is_owner(&answer.token) && machine.code().is_some_and(|new| new != code));
+        assert_eq!(enrolment(dir.path()).code(), machine.code(), "also after a restart");
     }
 
     #[test]

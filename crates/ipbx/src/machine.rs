@@ -235,6 +235,16 @@ impl Machine {
         self.enrolment().owner().cloned()
     }
 
+    /// See [`Enrolment::release`].
+    ///
+    /// # Errors
+    /// See [`ClaimError`].
+    pub fn release(&self) -> Result<(), ClaimError> {
+        self.enrolment().release()?;
+        tracing::info!("this machine is released; its new claim code is in the file claim-code");
+        Ok(())
+    }
+
     /// See [`Enrolment::claim`].
     ///
     /// # Errors

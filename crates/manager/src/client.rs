@@ -199,13 +199,34 @@ impl Client {
         wire.post(&format!("/api/v1/machines/{id}/configure"), &ConfigureRequest { force }).await
     }
 
-    /// What a machine itself answers to `GET /api/v1/{what}`: `state`, `bindings`, `calls`, `records`,
-    /// `explain?from=…&to=…`.
+    /// What a machine's own API answers to `GET /api/v1/{path}`: `state`, `bindings`, `calls`, `records`,
+    /// `calls/{session}/ladder`, `explain?from=…&to=…`, `objects/{kind}`. An answer that is not JSON is a JSON text.
     ///
     /// # Errors
     /// See [`ClientError`].
-    pub async fn ask(&self, id: &str, what: &str) -> Result<serde_json::Value, ClientError> {
-        self.wire.get(&format!("/api/v1/machines/{id}/ask/{what}")).await
+    pub async fn ask(&self, id: &str, path: &str) -> Result<serde_json::Value, ClientError> {
+        let body = self.ask_bytes(id, path).await?;
+        Ok(serde_json::from_slice(&body)
+            .unwrap_or_else(|_| serde_json::Value::String(String::from_utf8_lossy(&body).into_owned())))
+    }
+
+    /// The same as bytes, for `calls/{session}/pcap`.
+    ///
+    /// # Errors
+    /// See [`ClientError`].
+    pub async fn ask_bytes(&self, id: &str, path: &str) -> Result<Vec<u8>, ClientError> {
+        let body = self.wire.get_bytes(&format!("/api/v1/machines/{id}/machine-api/{path}")).await?;
+        Ok(body.to_vec())
+    }
+
+    /// Ends a call at a machine; `call` is its id in the machine's list of calls.
+    ///
+    /// # Errors
+    /// See [`ClientError`].
+    pub async fn end_call(&self, id: &str, call: &str) -> Result<(), ClientError> {
+        let _ended: serde_json::Value =
+            self.wire.post(&format!("/api/v1/machines/{id}/calls/{}/end", escaped(call)), &()).await?;
+        Ok(())
     }
 
     /// The objects of a kind in a cluster, as its cluster server lists them.

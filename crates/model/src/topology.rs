@@ -292,13 +292,14 @@ impl Machine {
         }
     }
 
-    /// Where `node` is to dial when this is its cluster server (DEP-32).
+    /// Where `node` is to dial when this is its cluster server (DEP-32); `listening` is the link port that the
+    /// cluster server itself reports.
     #[must_use]
-    pub fn link_address_for(&self, node: &Machine) -> HostPort {
-        node.link_address
-            .clone()
-            .or_else(|| self.link_address.clone())
-            .unwrap_or_else(|| HostPort { host: self.address.host.clone(), port: LINK_PORT })
+    pub fn link_address_for(&self, node: &Machine, listening: Option<u16>) -> HostPort {
+        node.link_address.clone().or_else(|| self.link_address.clone()).unwrap_or_else(|| HostPort {
+            host: self.address.host.clone(),
+            port: listening.unwrap_or(LINK_PORT),
+        })
     }
 }
 
@@ -474,11 +475,12 @@ mod tests {
     fn dep_32_a_node_dials_its_own_override_then_that_of_its_server_then_the_default() {
         let mut server = cluster_server("CS");
         let mut node = machine("N", Purpose::Node { cluster_server: "cs".to_owned() });
-        assert_eq!(server.link_address_for(&node).to_string(), "192.0.2.7:7601");
+        assert_eq!(server.link_address_for(&node, None).to_string(), "192.0.2.7:7601");
+        assert_eq!(server.link_address_for(&node, Some(7700)).to_string(), "192.0.2.7:7700");
         server.link_address = Some("198.51.100.1:7700".parse().unwrap());
-        assert_eq!(server.link_address_for(&node).to_string(), "198.51.100.1:7700");
+        assert_eq!(server.link_address_for(&node, None).to_string(), "198.51.100.1:7700");
         node.link_address = Some("127.0.0.1:9000".parse().unwrap());
-        assert_eq!(server.link_address_for(&node).to_string(), "127.0.0.1:9000");
+        assert_eq!(server.link_address_for(&node, None).to_string(), "127.0.0.1:9000");
     }
 
     #[test]

@@ -19,6 +19,7 @@ pub(super) fn routes() -> OpenApiRouter<Machine> {
         .routes(routes!(claim))
         .routes(routes!(csr))
         .routes(routes!(role))
+        .routes(routes!(release))
 }
 
 /// Who the machine is; open to anybody.
@@ -75,4 +76,14 @@ async fn role(
     let word = request.role.word();
     enrolment::set_role(&machine, &principal, request).await?;
     Ok((StatusCode::ACCEPTED, Json(json!({ "role": word }))))
+}
+
+/// Gives the machine up: its manager's token ends, and a new claim code is made.
+#[utoipa::path(post, path = "/api/v1/release", security(("bearer" = [])),
+    responses((status = 200), (status = 409, body = ErrorBody)))]
+async fn release(
+    State(machine): State<Machine>,
+    Administrator(principal): Administrator,
+) -> Result<Json<()>, ApiError> {
+    enrolment::release(&machine, &principal).map(Json)
 }

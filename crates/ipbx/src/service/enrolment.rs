@@ -71,6 +71,19 @@ pub fn claim(machine: &Machine, request: &ClaimRequest) -> Result<ClaimAnswer, A
     })
 }
 
+/// Gives the machine up, so that another manager may claim it with its new code.
+///
+/// # Errors
+/// 409 while it has a role in a cluster.
+pub fn release(machine: &Machine, principal: &Principal) -> Result<(), ApiError> {
+    principal.administrator()?;
+    if super::running(machine)?.role.name() != RoleName::Independent {
+        let text = "a member of a cluster cannot be released";
+        return Err(ApiError::conflict("member-of-a-cluster", text).next("make it independent first"));
+    }
+    machine.release().map_err(|fault| ApiError::internal(fault.to_string()))
+}
+
 /// A certificate request of the machine's own key.
 ///
 /// # Errors

@@ -2,6 +2,8 @@
 
 use crate::service::Service;
 use axum::extract::{Path, RawQuery, State};
+use axum::http::header::CONTENT_TYPE;
+use axum::response::{IntoResponse as _, Response};
 use serde_json::Value;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -12,7 +14,8 @@ pub(super) fn routes() -> OpenApiRouter<Service> {
     OpenApiRouter::new()
         .routes(routes!(objects))
         .routes(routes!(object, put_object, delete_object))
-        .routes(routes!(ask))
+        .routes(routes!(read_machine))
+        .routes(routes!(end_call))
 }
 
 /// The objects of a kind.
@@ -60,14 +63,32 @@ async fn delete_object(
     Ok(Json(service.delete_object(&who, &id, &kind, &key).await?))
 }
 
-/// What a machine itself says: `state`, `bindings`, `calls`, `records`, `explain`.
-#[utoipa::path(get, path = "/api/v1/machines/{id}/ask/{what}",
+/// What a machine's own API answers to a GET: `state`, `bindings`, `calls`, `calls/{session}/ladder`,
+/// `calls/{session}/pcap`, `records`, `explain`, `objects/{kind}`.
+#[utoipa::path(get, path = "/api/v1/machines/{id}/machine-api/{*path}",
     responses((status = 200, body = Value), (status = 400, body = ErrorBody)))]
-async fn ask(
+async fn read_machine(
     State(service): State<Service>,
     _who: Viewer,
-    Path((id, what)): Path<(String, String)>,
+    Path((id, path)): Path<(String, String)>,
     RawQuery(query): RawQuery,
-) -> Result<Json<Value>, ApiError> {
-    Ok(Json(service.ask(&id, &what, query.as_deref()).await?))
+) -> Result<Response, ApiError> {
+    let body = service.read_machine(&id, &path, query.as_deref()).await?;
+    let kind = match body.first() {
+        Some(b'{' | b'[') => "application/json",
+        _ if path.ends_with("/pcap") => "application/vnd.tcpdump.pcap",
+        _ => "text/plain; charset=utf-8",
+    };
+    Ok(([(CONTENT_TYPE, kind)], body).into_response())
+}
+
+/// Ends a call at a machine.
+#[utoipa::path(post, path = "/api/v1/machines/{id}/calls/{call}/end",
+    responses((status = 200), (status = 404, body = ErrorBody)))]
+async fn end_call(
+    State(service): State<Service>,
+    Administrator(who): Administrator,
+    Path((id, call)): Path<(String, String)>,
+) -> Result<Json<()>, ApiError> {
+    Ok(Json(service.end_call(&who, &id, &call).await?))
 }

@@ -172,6 +172,9 @@ pub struct State {
     /// Calls in progress.
     #[serde(default)]
     pub calls: u64,
+    /// Where a cluster server listens for its nodes.
+    #[serde(default)]
+    pub link_port: Option<u16>,
     /// The link of a node.
     #[serde(default)]
     pub uplink: Option<Uplink>,

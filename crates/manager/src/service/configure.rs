@@ -276,7 +276,8 @@ impl Run {
         // Whatever was announced before the role was written is not the answer to it.
         self.announcements = self.service.announcements().listen();
         let is_node = !self.target.is_cluster_server();
-        let cs_address = self.centre.1.link_address_for(&self.target).to_string();
+        let listening = if is_node { self.centre.2.state().await?.0.link_port } else { None };
+        let cs_address = self.centre.1.link_address_for(&self.target, listening).to_string();
         let request = RoleRequest {
             role: if is_node { "node" } else { "cluster-server" },
             cluster: Some(self.cluster_wire()?),

@@ -6,14 +6,16 @@ use super::journal::Told;
 use super::{Service, administrator};
 use crate::client::escaped;
 use crate::machine::Machine;
+use axum::body::Bytes;
 use axum::http::Method;
 use model::Kind;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use web::Principal;
 
-/// What may be asked of a machine by way of the manager: to look, never to change.
-const QUESTIONS: &[&str] = &["state", "bindings", "calls", "records", "explain"];
+/// What may be read of a machine's own API by way of the manager: the first segments of its paths. `calls` has
+/// `calls/{session}/ladder` and `/pcap` below it, `objects` every object.
+const READABLE: &[&str] = &["bindings", "calls", "explain", "identity", "objects", "records", "state"];
 
 impl Service {
     /// The objects of a kind in a cluster (the cluster's identity, or the key of its cluster server).
@@ -78,22 +80,52 @@ impl Service {
         self.journal().record(&who.user, &format!("delete {kind}"), &centre, work).await.0
     }
 
-    /// What a machine answers to one of a few questions; `query` is passed on as it is.
+    /// What a machine's own API answers to a GET of `path` (below `/api/v1/`); `query` is passed on as it is.
     ///
     /// # Errors
     /// See [`ServiceError`].
-    pub async fn ask(&self, key: &str, what: &str, query: Option<&str>) -> Result<Value, ServiceError> {
-        if !QUESTIONS.contains(&what) {
-            let reason = format!("a machine can be asked for: {}", QUESTIONS.join(", "));
-            return Err(ServiceError::Field { field: "what", reason });
+    pub async fn read_machine(
+        &self,
+        key: &str,
+        path: &str,
+        query: Option<&str>,
+    ) -> Result<Bytes, ServiceError> {
+        let first = path.split('/').next().unwrap_or_default();
+        if !READABLE.contains(&first) || path.split('/').any(|segment| segment == "..") {
+            let reason = format!("what can be read of a machine: {}", READABLE.join(", "));
+            return Err(ServiceError::Field { field: "path", reason });
         }
+        let path: Vec<String> = path.split('/').map(escaped).collect();
         let path = match query {
-            Some(query) => format!("/api/v1/{what}?{query}"),
-            None => format!("/api/v1/{what}"),
+            Some(query) => format!("/api/v1/{}?{query}", path.join("/")),
+            None => format!("/api/v1/{}", path.join("/")),
         };
-        let (_, body) = self.machine(key)?.client().send(Method::GET, &path, Default::default()).await?;
+        Ok(self.machine(key)?.client().send(Method::GET, &path, Bytes::new()).await?.1)
+    }
+
+    /// The same as JSON; an answer that is none is a JSON text.
+    ///
+    /// # Errors
+    /// See [`ServiceError`].
+    pub async fn ask(&self, key: &str, path: &str, query: Option<&str>) -> Result<Value, ServiceError> {
+        let body = self.read_machine(key, path, query).await?;
         Ok(serde_json::from_slice(&body)
-            .unwrap_or_else(|_| Value::String(String::from_utf8_lossy(&body).into())))
+            .unwrap_or_else(|_| Value::String(String::from_utf8_lossy(&body).into_owned())))
+    }
+
+    /// Ends a call at a machine.
+    ///
+    /// # Errors
+    /// See [`ServiceError`].
+    pub async fn end_call(&self, who: &Principal, key: &str, call: &str) -> Result<(), ServiceError> {
+        administrator(who)?;
+        let machine = self.machine(key)?;
+        let path = format!("/api/v1/calls/{}/end", escaped(call));
+        let work = async {
+            let _ended = machine.client().send(Method::POST, &path, Bytes::new()).await?;
+            Ok(Told::new((), format!("call {call} ended")))
+        };
+        self.journal().record(&who.user, "end call", key, work).await.0
     }
 
     fn centre(&self, cluster: &str) -> Result<(String, Machine), ServiceError> {
