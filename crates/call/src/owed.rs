@@ -6,7 +6,7 @@ use crate::core::{Purpose, Turn};
 use crate::headers;
 use crate::hop::Hop;
 use crate::session::{Facts, Leg};
-use crate::settings::{OWED_AGE_MAX, OWED_MAX, OWED_RETRY};
+use crate::settings::{OWED_AGE_MAX, OWED_FRESH, OWED_MAX, OWED_RETRY, OWED_RETRY_OLD};
 use model::Cause;
 use serde::{Deserialize, Serialize};
 use sip::transaction::Failure;
@@ -51,7 +51,8 @@ pub(crate) fn answered(turn: &mut Turn<'_>, owed: Option<Owed>, outcome: Result<
         !matches!(status, 408 | 500..=599)
     });
     if !settled {
-        owed.retry_at = turn.now + OWED_RETRY;
+        let fresh = turn.now < owed.since + OWED_FRESH;
+        owed.retry_at = turn.now + if fresh { OWED_RETRY } else { OWED_RETRY_OLD };
         keep(turn, owed);
     }
 }

@@ -18,8 +18,12 @@ pub const BODY_BYTES_MAX: usize = 16 * 1024;
 pub const OWED_MAX: usize = 10_000;
 /// How long a BYE is owed before it is given up.
 pub const OWED_AGE_MAX: Duration = Duration::from_secs(24 * 3600);
-/// How long after a failed attempt an owed BYE is tried again.
+/// How long after a failed attempt an owed BYE is tried again, in its first [`OWED_FRESH`].
 pub const OWED_RETRY: Duration = Duration::from_secs(5);
+/// How long an owed BYE is tried often; it is tried every [`OWED_RETRY_OLD`] after that.
+pub const OWED_FRESH: Duration = Duration::from_secs(300);
+/// How long after a failed attempt an old owed BYE is tried again.
+pub const OWED_RETRY_OLD: Duration = Duration::from_secs(60);
 /// Wrong passwords from one source for one user before that pair is braked.
 pub const WRONG_PASSWORDS_MAX: u32 = 5;
 /// How long a brake lasts, and how long wrong passwords are remembered.

@@ -58,6 +58,7 @@ impl Edge {
     }
 
     /// The edge those bytes were. Its deadlines still mean the same instants; the next `handle` catches up.
+    /// Connections that died with the old process have to be told as `Input::FlowClosed`.
     ///
     /// # Errors
     /// See [`ThawError`].

@@ -99,12 +99,12 @@ impl Edge {
     #[must_use]
     pub fn next_timeout(&self) -> Option<Duration> {
         let held = &self.core.held;
-        let owed = held.owed.iter().any(|_| self.core.carries(&Hop::Cluster));
+        let pays = self.core.carries(&Hop::Cluster);
         [
             held.layer.next_timeout(),
             self.deadlines.first().map(|(due, _)| *due),
             held.registrar.next_expiry(),
-            owed.then(|| owed::next_retry(&held.owed)).flatten(),
+            pays.then(|| owed::next_retry(&held.owed)).flatten(),
         ]
         .into_iter()
         .flatten()
@@ -275,13 +275,20 @@ impl Edge {
         }
     }
 
-    /// A response nobody waits for. A 2xx to an INVITE means a phone that believes in a call.
+    /// A response nobody waits for. A 2xx to an INVITE means a phone that believes in a call. When not even the
+    /// transaction is known, only a bound phone or a member is answered: a stranger's forged 200 would have us
+    /// send it several packets for one.
     fn stray(&mut self, step: &mut Step<'_>, key: Option<&ClientKey>, from: &Hop, message: &Message) {
         let success = message.status().is_some_and(sip::Status::is_success);
         let known = message.from().tag().is_some_and(|tag| self.core.dialog(tag).is_some());
-        if success && message.cseq().method == Method::Invite && !known {
+        let believable = key.is_some() || from.is_cluster() || self.is_flow_of_a_phone(from);
+        if success && message.cseq().method == Method::Invite && !known && believable {
             hang_up_stray(&mut self.turn(step), key, from, message);
         }
+    }
+
+    fn is_flow_of_a_phone(&self, from: &Hop) -> bool {
+        self.core.held.registrar.all().any(|binding| Hop::Phone(binding.flow) == *from)
     }
 
     /// Hands an event to a session and keeps its next state.

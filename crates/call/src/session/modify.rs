@@ -9,7 +9,6 @@ use super::talking::{Acking, Talking};
 use super::{Asked, Facts, Side, State};
 use crate::core::{ALLOW, Purpose, Turn};
 use crate::headers;
-use crate::hop::Hop;
 use crate::record::EndedBy;
 use model::Cause;
 use serde::{Deserialize, Serialize};
@@ -111,7 +110,7 @@ impl Talking {
     ) -> Option<State> {
         let response = match outcome {
             Ok(response) => response,
-            Err(_) => return self.pass_failed(facts, turn, &passed),
+            Err(why) => return self.pass_failed(facts, turn, &passed, why),
         };
         let status = response.status().unwrap_or(Status::SERVER_INTERNAL_ERROR);
         if !status.is_final() {
@@ -124,7 +123,7 @@ impl Talking {
         let across = leg.hop.is_cluster();
         // The relay's word that there is no way is not the far edge's word about the dialog.
         if across && matches!(status.code(), 408 | 503) {
-            return self.pass_failed(facts, turn, &passed);
+            return self.pass_failed(facts, turn, &passed, Failure::Unreachable);
         }
         if status == Status::NO_SUCH_CALL {
             self.settle_modify(&passed);
@@ -174,10 +173,18 @@ impl Talking {
         turn.respond(&passed.server, answer.body_of(response));
     }
 
-    /// No answer to a request that was passed on: across the cluster the call stays as it is.
-    fn pass_failed(mut self, facts: &mut Facts, turn: &mut Turn<'_>, passed: &Passed) -> Option<State> {
+    /// No answer to a request that was passed on. Across the cluster, or to a phone whose connection just broke, the
+    /// call stays as it is: liveness knows when it is lost. A phone that is asked in vain for 64*T1 is lost.
+    fn pass_failed(
+        mut self,
+        facts: &mut Facts,
+        turn: &mut Turn<'_>,
+        passed: &Passed,
+        why: Failure,
+    ) -> Option<State> {
         self.settle_modify(passed);
-        if self.leg(passed.from.other()).hop == Hop::Cluster {
+        let across = self.leg(passed.from.other()).hop.is_cluster();
+        if across || why != Failure::TimedOut {
             later(turn, &passed.server, &passed.request);
             return Some(State::Talking(self));
         }

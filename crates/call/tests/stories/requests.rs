@@ -205,3 +205,23 @@ fn a_stranger_inside_a_dialog_is_481() {
         assert!(world.phone("2102").heard("BYE/16"));
     });
 }
+
+#[test]
+fn a_forged_200_is_not_worth_a_packet() {
+    told(|world| {
+        let invite = {
+            world.phone("2101").call("2102");
+            world.wait_ms(300);
+            world.phone("2101").last_invite()
+        };
+        let (_, head) = invite.split_once("\r\n").unwrap();
+        let forged = format!("SIP/2.0 200 OK\r\n{}", head.replace("branch=z9hG4bK", "branch=z9hG4bKforged"));
+        world.phone("2101").cancel();
+        world.wait_ms(40_000);
+        world.plug_in("2199", sip::Transport::Udp);
+        world.wire.clear();
+        world.datagram("2199", forged.into_bytes());
+        world.wait_ms(5_000);
+        assert!(world.wire.iter().all(|(number, _)| number != "2199"), "{:?}", world.wire);
+    });
+}
