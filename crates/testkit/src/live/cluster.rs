@@ -281,18 +281,27 @@ impl Cluster {
         self.ctl(&all)
     }
 
-    /// Asks the local rescue console of a machine, which works while the machine is cut off.
+    /// How much a machine has logged so far, for [`wait_logged`](Cluster::wait_logged).
     ///
     /// # Errors
-    /// When the machine does not run.
-    pub fn console(&self, host: &str, words: &[&str]) -> anyhow::Result<Value> {
-        let mut command = self.star.command(host, pleiad_binary()?);
-        let config = self.path(&format!("{host}.toml"));
-        let output = command.args(["console", "--json", "--config"]).arg(config).args(words).output()?;
-        if !output.status.success() {
-            bail!("`pleiad console {}`: {}", words.join(" "), String::from_utf8_lossy(&output.stderr));
-        }
-        Ok(serde_json::from_slice(&output.stdout)?)
+    /// When there is no such machine.
+    pub fn logged(&self, host: &str) -> anyhow::Result<usize> {
+        Ok(self.machines.get(host).with_context(|| format!("no machine {host}"))?.output().len())
+    }
+
+    /// Waits until a machine logs `words`, from `since` on; works while the machine is cut off.
+    ///
+    /// # Errors
+    /// With its last words.
+    pub fn wait_logged(
+        &mut self,
+        host: &str,
+        since: usize,
+        words: &str,
+        limit: Duration,
+    ) -> anyhow::Result<()> {
+        let machine = self.machines.get_mut(host).with_context(|| format!("no machine {host}"))?;
+        machine.wait_output(&[words], since, limit)
     }
 
     /// Waits until the cluster server says that a node is in this state.

@@ -22,9 +22,9 @@ const CUTS: usize = 10;
 
 #[test]
 fn a_cut_is_not_an_outage_duh_01_duh_02_duh_03_duh_04_duh_30() {
-    let stage = Stage::new().expect("a network in service");
+    let mut stage = Stage::new().expect("a network in service");
     tell(
-        &stage,
+        &mut stage,
         &[
             ("a call within the node does not notice the cut", local_call_is_untouched),
             ("ten cuts in a row, calls across are back each time", ten_cuts),
@@ -36,14 +36,15 @@ fn now() -> anyhow::Result<Duration> {
     Ok(SystemTime::now().duration_since(UNIX_EPOCH)?)
 }
 
-/// Waits until the node itself says it is in this state; returns how long that took.
-fn wait_state(stage: &Stage, host: &str, state: &str, limit: Duration) -> anyhow::Result<Duration> {
+/// Cuts node 1 off and waits until it knows; returns how long that took.
+fn cut(stage: &mut Stage) -> anyhow::Result<Duration> {
+    let since = stage.cluster.logged("n1")?;
+    stage.cluster.star.cut("n1")?;
     let begin = Instant::now();
-    eventually(&format!("{host} to be {state}"), limit, || {
-        let view = stage.cluster.console(host, &["state"])?;
-        Ok((view["state"] == state).then_some(()))
-    })?;
-    Ok(begin.elapsed())
+    stage.cluster.wait_logged("n1", since, "state=Isolated", SOON)?;
+    let took = begin.elapsed();
+    anyhow::ensure!(took <= ISOLATED_WITHIN, "isolated only after {took:?}");
+    Ok(took)
 }
 
 fn local_call(stage: &Stage) -> anyhow::Result<(Baresip, Baresip)> {
@@ -65,17 +66,15 @@ fn no_gap(packets: &[capture::Packet], from: Duration, until: Duration) -> anyho
     Ok(())
 }
 
-fn local_call_is_untouched(stage: &Stage) -> anyhow::Result<()> {
+fn local_call_is_untouched(stage: &mut Stage) -> anyhow::Result<()> {
     let namespace = stage.cluster.star.namespace("n1");
     let (mut caller, mut called) = local_call(stage)?;
     let file = stage.cluster.folder.path().join("cut.pcap");
     let capture = Capture::start(Some(&namespace), "lo", "udp", &file)?;
     std::thread::sleep(Duration::from_secs(5));
     let cut_at = now()?;
-    stage.cluster.star.cut("n1")?;
-    let took = wait_state(stage, "n1", "isolated", SOON)?;
+    let took = cut(stage)?;
     eprintln!("    isolated after {took:.1?}");
-    anyhow::ensure!(took <= ISOLATED_WITHIN, "isolated only after {took:?}");
     std::thread::sleep((cut_at + Duration::from_secs(11)).saturating_sub(now()?));
     let packets = capture.stop()?;
     no_gap(&packets, cut_at - Duration::from_secs(4), cut_at + Duration::from_secs(10))?;
@@ -84,9 +83,9 @@ fn local_call_is_untouched(stage: &Stage) -> anyhow::Result<()> {
     hold_resume_end(&mut caller, &mut called)?;
     new_local_call(stage)?;
     refused_beyond_the_cut(stage)?;
+    let since = stage.cluster.logged("n1")?;
     stage.cluster.star.heal("n1")?;
-    wait_state(stage, "n1", "connected", BACK_WITHIN)?;
-    Ok(())
+    stage.cluster.wait_logged("n1", since, "state=Connected", BACK_WITHIN)
 }
 
 fn hold_resume_end(caller: &mut Baresip, called: &mut Baresip) -> anyhow::Result<()> {
@@ -122,7 +121,7 @@ fn refused_beyond_the_cut(stage: &Stage) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn ten_cuts(stage: &Stage) -> anyhow::Result<()> {
+fn ten_cuts(stage: &mut Stage) -> anyhow::Result<()> {
     let namespace = stage.cluster.star.namespace("n1");
     let (mut caller, mut called) = local_call(stage)?;
     let far = stage.baresip("2201", true)?;
@@ -132,9 +131,7 @@ fn ten_cuts(stage: &Stage) -> anyhow::Result<()> {
     let capture = Capture::start(Some(&namespace), "lo", &ports, &file)?;
     let begin = now()?;
     for round in 1..=CUTS {
-        stage.cluster.star.cut("n1")?;
-        let cut = wait_state(stage, "n1", "isolated", SOON)?;
-        anyhow::ensure!(cut <= ISOLATED_WITHIN, "round {round}: isolated only after {cut:?}");
+        let cut = cut(stage).with_context(|| format!("round {round}"))?;
         stage.cluster.star.heal("n1")?;
         let back = call_across(&mut near, "2201").with_context(|| format!("round {round}"))?;
         eprintln!("    round {round}: isolated after {cut:.1?}, call across {back:.1?} after the return");

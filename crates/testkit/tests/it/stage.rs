@@ -172,16 +172,15 @@ impl Stage {
     }
 }
 
-/// A story that also starts and stops machines.
-pub type StoryOfMachines = fn(&mut Stage) -> anyhow::Result<()>;
-
 /// One story: what happens on the stage.
-pub type Story = fn(&Stage) -> anyhow::Result<()>;
+pub type Story = fn(&mut Stage) -> anyhow::Result<()>;
 
-/// Runs the stories one after the other, tells how each went, and fails at the end if one did.
-pub fn tell(stage: &Stage, stories: &[(&str, Story)]) {
+/// Tells the stories one after the other, says how each went, and fails at the end if one did. `PLEIAD_STORY` tells only
+/// those whose name contains it.
+pub fn tell(stage: &mut Stage, stories: &[(&str, Story)]) {
+    let wanted = std::env::var("PLEIAD_STORY").unwrap_or_default();
     let mut failed = Vec::new();
-    for (name, story) in stories {
+    for (name, story) in stories.iter().filter(|(name, _)| name.contains(&wanted)) {
         let begin = std::time::Instant::now();
         let outcome = story(stage);
         eprintln!("  {name}: {} ({:.1?})", if outcome.is_ok() { "ok" } else { "FAILED" }, begin.elapsed());
