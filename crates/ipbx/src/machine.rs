@@ -12,6 +12,8 @@ use crate::role::{ClusterSettings, Role, RoleError};
 use crate::running::{Ground, Running, StartError};
 use crate::service::accounts::Accounts;
 use crate::shell::clock::SteadyClock;
+use crate::shell::engine::EngineSlot;
+use crate::shell::phones::{ListenError, Listening};
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;
@@ -46,6 +48,9 @@ pub enum MachineError {
     /// Its stores.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// The port of SIP.
+    #[error(transparent)]
+    Listen(#[from] ListenError),
     /// What should run.
     #[error(transparent)]
     Start(#[from] StartError),
@@ -82,7 +87,7 @@ struct Inner {
     changing: tokio::sync::Mutex<()>,
     announcements: mpsc::UnboundedSender<announce::Job>,
     /// Keeps the runtime of links alive; taken at the stop.
-    link_runtime: Mutex<Option<tokio::runtime::Runtime>>,
+    link_runtime: Mutex<Option<LinkRuntime>>,
     started: Duration,
     stop: CancellationToken,
 }
@@ -106,8 +111,33 @@ impl Started {
         self.machine.stop_running(patience).await;
         self.machine.inner.stop.cancel();
         self.web.stopped().await;
-        let runtime = self.machine.inner.link_runtime.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if let Some(runtime) = runtime {
+        self.machine.inner.ground.phones.stopped().await;
+        drop(self.machine.inner.link_runtime.lock().unwrap_or_else(PoisonError::into_inner).take());
+    }
+}
+
+/// The runtime of connections between members. It may be dropped anywhere: what is left in it is cut off.
+struct LinkRuntime(Option<tokio::runtime::Runtime>, tokio::runtime::Handle);
+
+impl LinkRuntime {
+    fn build() -> std::io::Result<LinkRuntime> {
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(2)
+            .thread_name("link-io")
+            .enable_all()
+            .build()?;
+        let handle = runtime.handle().clone();
+        Ok(LinkRuntime(Some(runtime), handle))
+    }
+
+    fn handle(&self) -> tokio::runtime::Handle {
+        self.1.clone()
+    }
+}
+
+impl Drop for LinkRuntime {
+    fn drop(&mut self) {
+        if let Some(runtime) = self.0.take() {
             runtime.shutdown_background();
         }
     }
@@ -126,21 +156,17 @@ impl Machine {
         let store = ConfigStore::open(&config.dir.join("config.db"))?;
         let runtime = RuntimeStore::open(&config.dir.join("runtime.db"))?;
         let stop = CancellationToken::new();
-        let link_runtime = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(2)
-            .thread_name("link-io")
-            .enable_all()
-            .build()
-            .map_err(MachineError::Runtime)?;
+        let link_runtime = LinkRuntime::build().map_err(MachineError::Runtime)?;
         let clock = SteadyClock::start();
         let hub = Hub::new(stop.clone());
-        let link_io = link_runtime.handle().clone();
+        let link_io = link_runtime.handle();
         let web_bind = SocketAddr::new(config.bind, config.web_port);
         let web_port = web::serve::listen(web_bind).await.map_err(|source| MachineError::Web { source })?;
-        let mut ground = Ground { config, identity, clock, store, runtime, hub, link_io };
+        let listening = Listening::open(config.bind, config.sip_port, clock).await?;
+        let (phones, slot) = (listening.phones(), EngineSlot::default());
+        let ground = Ground { config, identity, clock, store, runtime, hub, phones, slot, link_io };
         let running = Running::start(&ground, role).await?;
-        // A port that the system chose stays the machine's over role changes.
-        ground.config.sip_port = running.phones.address().port();
+        listening.serve(&ground.slot, &stop);
         let (announcements, jobs) = mpsc::unbounded_channel();
         tokio::spawn(announce::run(jobs, stop.clone()));
         let auth = auth(&ground, &enrolment);

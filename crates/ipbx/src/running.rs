@@ -8,12 +8,12 @@ use crate::identity::{Identity, IdentityError, random};
 use crate::member::{CallSide, CallSideConfig, LinkSide};
 use crate::role::{Membership, Role, RoleName};
 use crate::shell::clock::{SteadyClock, ms};
-use crate::shell::engine::{self, EngineHandle};
+use crate::shell::engine::{self, EngineHandle, EngineSlot};
 use crate::shell::link::connection::Connections;
 use crate::shell::link::dial::Dialler;
 use crate::shell::link::{self, LinkHandle, listen, tls};
 use crate::shell::members::Members;
-use crate::shell::phones::{ListenError, Listening, Phones};
+use crate::shell::phones::{ListenError, Phones};
 use call::{Binding, EdgeConfig, Place};
 use cluster::{Hub as LinkHub, Uplink, hub, uplink};
 use model::{ClusterId, Position, Record};
@@ -24,6 +24,7 @@ use std::time::Duration;
 use store::{ConfigStore, RuntimeStore, Since, StoreError};
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 use web::events::Hub;
 
 /// Past revisions a cluster server holds ready for nodes that were away.
@@ -67,6 +68,10 @@ pub struct Ground {
     pub runtime: RuntimeStore,
     /// Who wants to know.
     pub hub: Hub,
+    /// Phones' sockets, which stay open over changes of role.
+    pub phones: Phones,
+    /// Which engine their messages go to.
+    pub slot: EngineSlot,
     /// The runtime of connections between members.
     pub link_io: tokio::runtime::Handle,
 }
@@ -89,7 +94,9 @@ pub struct Running {
     pub dialler: Option<Dialler>,
     /// On a cluster server: where nodes dial.
     pub link_address: Option<SocketAddr>,
+    slot: EngineSlot,
     threads: Mutex<Vec<JoinHandle<()>>>,
+    tasks: TaskTracker,
     stop: CancellationToken,
 }
 
@@ -106,10 +113,10 @@ impl Running {
     /// # Errors
     /// See [`StartError`]; nothing is left running.
     pub async fn start(ground: &Ground, role: Role) -> Result<Running, StartError> {
-        let listening = Listening::open(ground.config.bind, ground.config.sip_port, ground.clock).await?;
         let loaded = load(ground, &role)?;
         let stop = CancellationToken::new();
         let guard = stop.clone().drop_guard();
+        let tasks = TaskTracker::new();
         let (engine, engine_inbox) = EngineHandle::open(random()?);
         let (link, link_inbox) = LinkHandle::open();
         let members = Members::default();
@@ -120,6 +127,7 @@ impl Running {
             link: link.clone(),
             members: members.clone(),
             engine: engine.clone(),
+            tasks: tasks.clone(),
             stop: stop.clone(),
         };
         let link_address = open_link_port(ground, &role, acceptance).await?;
@@ -140,24 +148,37 @@ impl Running {
         let calls = CallSide::new(now, call_config(&role, loaded)?, &mut first);
         let engine_around = engine::Surroundings {
             clock: ground.clock,
-            phones: listening.phones(),
+            phones: ground.phones.clone(),
             members: members.clone(),
             link: link.clone(),
             runtime: ground.runtime.clone(),
             hub: ground.hub.clone(),
             uploads: role.name() == RoleName::Node,
         };
-        let phones = listening.phones();
         let engine_thread =
             engine_inbox.start(&engine, calls, first, engine_around).map_err(StartError::Thread)?;
         let link_thread = link_inbox.start(&link, side, link_around).map_err(StartError::Thread)?;
         if let Some(dialler) = dialler.clone() {
-            ground.link_io.spawn(dialler.keep_sip(members.clone(), engine.clone(), stop.clone()));
+            let keeping = dialler.keep_sip(members.clone(), engine.clone(), stop.clone());
+            tasks.spawn_on(keeping, &ground.link_io);
         }
-        listening.serve(&engine, &stop);
+        ground.slot.set(Some(engine.clone()));
         let threads = Mutex::new(vec![engine_thread, link_thread]);
         let stop = guard.disarm();
-        Ok(Running { role, since: now, engine, link, phones, members, dialler, link_address, threads, stop })
+        Ok(Running {
+            role,
+            since: now,
+            engine,
+            link,
+            phones: ground.phones.clone(),
+            members,
+            dialler,
+            link_address,
+            slot: ground.slot.clone(),
+            threads,
+            tasks,
+            stop,
+        })
     }
 
     /// Calls in progress.
@@ -172,6 +193,7 @@ impl Running {
         while self.calls().await > 0 && tokio::time::Instant::now() < deadline {
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
+        self.slot.set(None);
         self.link.stop();
         self.engine.stop();
         let threads = std::mem::take(&mut *self.threads.lock().unwrap_or_else(PoisonError::into_inner));
@@ -188,6 +210,9 @@ impl Running {
         // The last words of the link are on their way for a moment.
         tokio::time::sleep(Duration::from_millis(50)).await;
         self.stop.cancel();
+        self.tasks.close();
+        self.tasks.wait().await;
+        self.phones.close_connections();
     }
 }
 
@@ -265,6 +290,7 @@ async fn open_link_port(
     acceptor: Acceptance,
 ) -> Result<Option<SocketAddr>, StartError> {
     let Role::ClusterServer { cluster, membership } = role else { return Ok(None) };
+    let tasks = acceptor.tasks;
     let acceptor = listen::Acceptor {
         tls: acceptor_tls(&ground.identity, membership)?,
         cluster: cluster.id.clone(),
@@ -274,12 +300,13 @@ async fn open_link_port(
         engine: acceptor.engine,
         stop: acceptor.stop,
     };
+
     let bind = SocketAddr::new(ground.config.bind, ground.config.link_port);
     // The listener must belong to the runtime that serves its connections.
     let opened = ground.link_io.spawn(async move {
         let listener = listen::open(bind).await?;
         let address = listener.local_addr().map_err(|source| ListenError::of(bind, "link_port", source))?;
-        tokio::spawn(listen::accept(listener, Arc::new(acceptor)));
+        tasks.spawn(listen::accept(listener, Arc::new(acceptor)));
         Ok::<_, ListenError>(address)
     });
     match opened.await {
@@ -294,6 +321,7 @@ struct Acceptance {
     link: LinkHandle,
     members: Members,
     engine: EngineHandle,
+    tasks: TaskTracker,
     stop: CancellationToken,
 }
 

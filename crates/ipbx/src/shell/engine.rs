@@ -11,6 +11,7 @@ use super::members::Members;
 use super::phones::Phones;
 use crate::member::{CallInput, CallOutput, CallSide, LinkInput, PhoneSend, log_id};
 use crate::trace::{Party, Trace, Traced};
+use arc_swap::ArcSwapOption;
 use call::{BindingChange, CallRecord, Role};
 use model::MemberNumber;
 use sip::{Flow, Tokens, Transport};
@@ -115,6 +116,25 @@ impl EngineHandle {
     #[must_use]
     pub fn counters(&self) -> &Counters {
         &self.counters
+    }
+}
+
+/// Where readers of sockets find the present engine: sockets stay open while one engine replaces another.
+#[derive(Clone, Default)]
+pub struct EngineSlot {
+    present: Arc<ArcSwapOption<EngineHandle>>,
+}
+
+impl EngineSlot {
+    /// The engine that runs now, if one does.
+    #[must_use]
+    pub fn present(&self) -> Option<Arc<EngineHandle>> {
+        self.present.load_full()
+    }
+
+    /// From now on messages go there; nowhere with `None`.
+    pub fn set(&self, engine: Option<EngineHandle>) {
+        self.present.store(engine.map(Arc::new));
     }
 }
 

@@ -8,7 +8,7 @@ mod tcp;
 mod udp;
 
 use super::clock::{SteadyClock, ms};
-use super::engine::EngineHandle;
+use super::engine::EngineSlot;
 use crate::member::CallInput;
 use sip::{Flow, Message, Transport};
 use std::collections::BTreeMap;
@@ -19,6 +19,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use tokio::net::{TcpListener, UdpSocket};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 /// TCP connections of phones at a time; a further one is closed at once.
 pub const CONNECTIONS_MAX: usize = 10_000;
@@ -78,6 +79,7 @@ struct Shared {
     next_connection: AtomicU64,
     routes: Mutex<BTreeMap<IpAddr, IpAddr>>,
     dropped: AtomicU64,
+    tasks: TaskTracker,
 }
 
 /// What is needed to send on a connection and to end it.
@@ -116,6 +118,7 @@ impl Listening {
             next_connection: AtomicU64::new(ms(clock.now()).saturating_mul(1_000)),
             routes: Mutex::default(),
             dropped: AtomicU64::new(0),
+            tasks: TaskTracker::new(),
         };
         Ok(Listening { phones: Phones { shared: Arc::new(shared) }, tcp })
     }
@@ -126,10 +129,11 @@ impl Listening {
         self.phones.clone()
     }
 
-    /// Reads until `stop`.
-    pub fn serve(self, engine: &EngineHandle, stop: &CancellationToken) {
-        tokio::spawn(udp::read(self.phones.clone(), engine.clone(), stop.clone()));
-        tokio::spawn(tcp::accept(self.tcp, self.phones, engine.clone(), stop.clone()));
+    /// Reads until `stop`, for whatever engine is present.
+    pub fn serve(self, slot: &EngineSlot, stop: &CancellationToken) {
+        let tasks = self.phones.shared.tasks.clone();
+        tasks.spawn(udp::read(self.phones.clone(), slot.clone(), stop.clone()));
+        tasks.spawn(tcp::accept(self.tcp, self.phones, slot.clone(), stop.clone()));
     }
 }
 
@@ -150,6 +154,19 @@ impl Phones {
     #[must_use]
     pub fn connections(&self) -> usize {
         self.lock().len()
+    }
+
+    /// Ends all connections: another role knows other phones.
+    pub fn close_connections(&self) {
+        for connection in self.lock().values() {
+            connection.stop.cancel();
+        }
+    }
+
+    /// Waits, after the stop, until nothing reads any more.
+    pub async fn stopped(&self) {
+        self.shared.tasks.close();
+        self.shared.tasks.wait().await;
     }
 
     /// Sends one message; see the module on what is lost.

@@ -2,7 +2,7 @@
 
 use super::{CONNECTIONS_MAX, CONNECTIONS_PER_SOURCE_MAX, Connection, Phones, QUEUE_MESSAGES_MAX, arrived};
 use crate::member::CallInput;
-use crate::shell::engine::EngineHandle;
+use crate::shell::engine::EngineSlot;
 use sip::{Flow, Frame, Framer, Transport};
 use std::net::SocketAddr;
 use std::sync::atomic::Ordering;
@@ -25,19 +25,14 @@ const READ_BYTES: usize = 16 * 1024;
 const PONG: &[u8] = b"\r\n";
 
 /// Accepts connections until `stop`.
-pub(super) async fn accept(
-    listener: TcpListener,
-    phones: Phones,
-    engine: EngineHandle,
-    stop: CancellationToken,
-) {
+pub(super) async fn accept(listener: TcpListener, phones: Phones, slot: EngineSlot, stop: CancellationToken) {
     loop {
         let accepted = tokio::select! {
             () = stop.cancelled() => return,
             accepted = listener.accept() => accepted,
         };
         match accepted {
-            Ok((stream, remote)) => begin(stream, remote, &phones, &engine, &stop),
+            Ok((stream, remote)) => begin(stream, remote, &phones, &slot, &stop),
             Err(fault) => {
                 tracing::warn!(%fault, "accepting a phone's connection");
                 tokio::time::sleep(Duration::from_millis(100)).await;
@@ -50,7 +45,7 @@ fn begin(
     stream: TcpStream,
     remote: SocketAddr,
     phones: &Phones,
-    engine: &EngineHandle,
+    slot: &EngineSlot,
     stop: &CancellationToken,
 ) {
     let (queue, queued) = mpsc::channel(QUEUE_MESSAGES_MAX);
@@ -73,8 +68,9 @@ fn begin(
     let local = stream.local_addr().unwrap_or(phones.shared.address);
     let flow = Flow { transport: Transport::Tcp, local, remote, connection: number };
     let (read, write) = stream.into_split();
-    tokio::spawn(send_all(write, queued, stop.clone()));
-    tokio::spawn(serve(read, flow, phones.clone(), engine.clone(), stop));
+    let tasks = &phones.shared.tasks;
+    tasks.spawn(send_all(write, queued, stop.clone()));
+    tasks.spawn(serve(read, flow, phones.clone(), slot.clone(), stop));
 }
 
 /// Writes what is queued until the connection ends.
@@ -99,7 +95,7 @@ async fn serve(
     mut read: OwnedReadHalf,
     flow: Flow,
     phones: Phones,
-    engine: EngineHandle,
+    slot: EngineSlot,
     stop: CancellationToken,
 ) {
     let mut framer = Framer::new();
@@ -112,20 +108,23 @@ async fn serve(
         };
         let Ok(Ok(length @ 1..)) = received else { break };
         let bytes = buffer.get(..length).unwrap_or_default();
-        if !take(&mut framer, bytes, flow, &phones, &engine).await {
+        if !take(&mut framer, bytes, flow, &phones, &slot).await {
             break;
         }
         patience = IDLE_MAX;
     }
     stop.cancel();
     phones.lock().remove(&flow.connection);
-    engine.give(CallInput::FlowClosed(flow)).await;
+    if let Some(engine) = slot.present() {
+        engine.give(CallInput::FlowClosed(flow)).await;
+    }
 }
 
 /// Hands on what is complete; false when the stream cannot be followed any more.
-async fn take(framer: &mut Framer, bytes: &[u8], flow: Flow, phones: &Phones, engine: &EngineHandle) -> bool {
+async fn take(framer: &mut Framer, bytes: &[u8], flow: Flow, phones: &Phones, slot: &EngineSlot) -> bool {
     let mut frames = Vec::new();
     let framing = framer.push(bytes, &mut frames);
+    let Some(engine) = slot.present() else { return false };
     for frame in frames {
         match frame {
             Frame::Message(message) => engine.give(arrived(flow, message)).await,

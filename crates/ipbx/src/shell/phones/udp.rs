@@ -1,7 +1,7 @@
 //! Datagrams of phones (RFC 3261 § 18.1).
 
 use super::{Phones, arrived};
-use crate::shell::engine::EngineHandle;
+use crate::shell::engine::EngineSlot;
 use sip::{Flow, Message, Transport};
 use std::net::SocketAddr;
 use tokio_util::sync::CancellationToken;
@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 const DATAGRAM_BYTES_MAX: usize = 65_535;
 
 /// Reads datagrams until `stop`.
-pub(super) async fn read(phones: Phones, engine: EngineHandle, stop: CancellationToken) {
+pub(super) async fn read(phones: Phones, slot: EngineSlot, stop: CancellationToken) {
     let mut buffer = vec![0_u8; DATAGRAM_BYTES_MAX];
     loop {
         let received = tokio::select! {
@@ -20,7 +20,7 @@ pub(super) async fn read(phones: Phones, engine: EngineHandle, stop: Cancellatio
         match received {
             Ok((length, remote)) => {
                 if let Some(datagram) = buffer.get(..length) {
-                    take(&phones, &engine, remote, datagram);
+                    take(&phones, &slot, remote, datagram);
                 }
             }
             // An ICMP error of an earlier datagram; nothing was received.
@@ -29,11 +29,12 @@ pub(super) async fn read(phones: Phones, engine: EngineHandle, stop: Cancellatio
     }
 }
 
-fn take(phones: &Phones, engine: &EngineHandle, remote: SocketAddr, datagram: &[u8]) {
+fn take(phones: &Phones, slot: &EngineSlot, remote: SocketAddr, datagram: &[u8]) {
     // Keep-alives of phones behind address translators (RFC 5626 § 3.5.1 and habit).
     if datagram.iter().all(|byte| byte.is_ascii_whitespace() || *byte == 0) {
         return;
     }
+    let Some(engine) = slot.present() else { return };
     let local = phones.local_toward(remote.ip());
     let flow = Flow { transport: Transport::Udp, local, remote, connection: 0 };
     match Message::parse(datagram) {

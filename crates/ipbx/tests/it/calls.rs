@@ -1,0 +1,113 @@
+//! Calls through whole machines.
+
+use crate::cluster::pair;
+use crate::phone::{Phone, SDP};
+use crate::world::TestMachine;
+use serde_json::{Value, json};
+
+async fn subscriber(centre: &TestMachine, number: &str, home: u8) -> String {
+    let body = json!({ "name": format!("Phone {number}"), "feature_class": "default", "home": home });
+    let written = centre.put(&format!("subscriber/{number}"), body).await;
+    written["secret"].as_str().unwrap().to_owned()
+}
+
+async fn plan(centre: &TestMachine) {
+    let range = json!({ "first": "2000", "last": "2999", "use": "extensions" });
+    centre.put("numbering-range/all", range).await;
+}
+
+/// Rings, answers, hangs up; the record is there at the end.
+async fn call_through(caller: &mut Phone, called: &Phone, number: &str) {
+    let target = format!("{number}@pleiad.test");
+    let answering = async {
+        let invite = called.asked("INVITE").await;
+        assert_eq!(invite.body(), SDP.as_bytes());
+        called.replies(&invite, "180 Ringing", "").await;
+        called.replies(&invite, "200 OK", SDP).await;
+        called.asked("ACK").await;
+    };
+    let called_side = async {
+        answering.await;
+        let bye = called.asked("BYE").await;
+        called.replies(&bye, "200 OK", "").await;
+    };
+    let caller_side = async {
+        let (mut answer, invite) = caller.asks("INVITE", &target, SDP).await;
+        while !answer.status().is_some_and(|status| u16::from(status) >= 200) {
+            answer = caller.answer("INVITE").await;
+        }
+        assert_eq!(answer.status().map(u16::from), Some(200));
+        caller.send(&caller.ack(&invite, &answer)).await;
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+        caller.send(&caller.bye(&invite, &answer)).await;
+        let over = caller.answer("BYE").await;
+        assert_eq!(over.status().map(u16::from), Some(200));
+    };
+    tokio::join!(called_side, caller_side);
+}
+
+async fn records(machine: &TestMachine) -> Vec<Value> {
+    machine.api.get("/api/v1/records").await.unwrap()
+}
+
+#[tokio::test]
+async fn a_call_between_node_and_cluster_server_rings_talks_ends_and_leaves_one_record() {
+    let (_authority, centre, node) = pair().await;
+    plan(&centre).await;
+    let far = subscriber(&centre, "2101", 1).await;
+    let near = subscriber(&centre, "2001", 0).await;
+    let target = centre.state().await["position"]["revision"].clone();
+    node.until("the node has it", |state| state["position"]["revision"] == target).await;
+    let mut on_node = Phone::new(node.sip_port(), "2101", &far).await;
+    let mut on_centre = Phone::new(centre.sip_port(), "2001", &near).await;
+    on_node.register().await;
+    on_centre.register().await;
+    assert_eq!(node.state().await["bindings"], 1);
+
+    call_through(&mut on_node, &on_centre, "2001").await;
+    call_through(&mut on_centre, &on_node, "2101").await;
+
+    centre.until("no call is left", |state| state["calls"] == 0).await;
+    let begun = std::time::Instant::now();
+    while records(&centre).await.len() < 2 {
+        assert!(begun.elapsed() < std::time::Duration::from_secs(5), "the node's record never arrived");
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
+    for record in records(&centre).await {
+        assert_eq!(record["cause"], "normal-clearing", "{record:#}");
+    }
+    let session = records(&node).await[0]["session"].as_str().unwrap().to_owned();
+    let ladder: Value = node.api.get(&format!("/api/v1/calls/{session}/ladder")).await.unwrap();
+    assert_eq!(ladder["arrows"][0]["label"], "INVITE");
+    let pcap = node.api.get_bytes(&format!("/api/v1/calls/{session}/pcap")).await.unwrap();
+    assert!(pcap.len() > 1_000);
+    node.stop().await;
+    centre.stop().await;
+}
+
+#[tokio::test]
+async fn a_registration_survives_a_restart_of_the_machine() {
+    let mut machine = TestMachine::claimed().await;
+    let secret = subscriber(&machine, "2001", 0).await;
+    let mut phone = Phone::new(machine.sip_port(), "2001", &secret).await;
+    phone.register().await;
+    machine.restart().await;
+    assert_eq!(machine.state().await["bindings"], 1);
+    machine.stop().await;
+}
+
+#[tokio::test]
+async fn an_unregistered_subscriber_and_an_unknown_number_are_told_apart() {
+    let machine = TestMachine::claimed().await;
+    plan(&machine).await;
+    let secret = subscriber(&machine, "2001", 0).await;
+    subscriber(&machine, "2002", 0).await;
+    let mut phone = Phone::new(machine.sip_port(), "2001", &secret).await;
+    phone.register().await;
+    for (number, status) in [("2002", 480), ("2003", 404), ("9", 404)] {
+        let (answer, invite) = phone.asks("INVITE", &format!("{number}@pleiad.test"), SDP).await;
+        assert_eq!(answer.status().map(u16::from), Some(status), "{number}");
+        phone.send(&phone.ack(&invite, &answer)).await;
+    }
+    machine.stop().await;
+}
