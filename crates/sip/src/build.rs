@@ -26,6 +26,11 @@ impl Draft {
         write_line(&mut self.head, name, value);
     }
 
+    /// A value of a message that was read: it was checked then, and is given back as it was.
+    fn copy(&mut self, name: Name, value: &str) {
+        copy_line(&mut self.head, name.as_str(), value);
+    }
+
     fn bytes(mut self) -> Vec<u8> {
         let (content_type, body) = self.body.take().unwrap_or_default();
         if !content_type.is_empty() {
@@ -43,6 +48,14 @@ pub(crate) fn write_line(head: &mut String, name: &str, value: &str) {
     head.push_str(&scan::one_line(name));
     head.push_str(": ");
     head.push_str(&scan::one_line(value));
+    head.push_str("\r\n");
+}
+
+/// A line as it stood: it was checked at parsing, so control characters in quoted pairs may stay.
+pub(crate) fn copy_line(head: &mut String, name: &str, value: &str) {
+    head.push_str(name);
+    head.push_str(": ");
+    head.push_str(value);
     head.push_str("\r\n");
 }
 
@@ -69,11 +82,11 @@ impl Response {
         if status == Status::TRYING
             && let Some(timestamp) = request.header(Name::Timestamp)
         {
-            response.draft.line(Name::Timestamp.as_str(), timestamp);
+            response.draft.copy(Name::Timestamp, timestamp);
         }
         if status > Status::TRYING && (status.is_provisional() || status.is_success()) {
             for value in request.headers(Name::RecordRoute) {
-                response.draft.line(Name::RecordRoute.as_str(), value);
+                response.draft.copy(Name::RecordRoute, value);
             }
         }
         response
@@ -83,10 +96,10 @@ impl Response {
     pub(crate) fn refusing(head: &Head, status: Status, reason: &str) -> Response {
         let mut draft = Draft::new(&format!("SIP/2.0 {status} {reason}"));
         for value in head.values(Name::Via) {
-            draft.line(Name::Via.as_str(), value);
+            draft.copy(Name::Via, value);
         }
         for name in [Name::From, Name::CallId, Name::CSeq] {
-            draft.line(name.as_str(), head.value(name).unwrap_or_default());
+            draft.copy(name, head.value(name).unwrap_or_default());
         }
         Response { draft, to: head.value(Name::To).unwrap_or_default().to_owned(), to_tag: None }
     }
@@ -139,10 +152,10 @@ impl Response {
         let tagged =
             NameAddr::parse(&self.to).map_or_else(|_| self.to.contains("tag"), |to| to.tag().is_some());
         let to = match self.to_tag {
-            Some(tag) if !tagged => format!("{};tag={tag}", self.to),
+            Some(tag) if !tagged => format!("{};tag={}", self.to, scan::one_line(&tag)),
             _ => self.to,
         };
-        self.draft.line(Name::To.as_str(), &to);
+        self.draft.copy(Name::To, &to);
         self.draft.bytes()
     }
 

@@ -3,7 +3,7 @@
 //! For a proxy (RFC 3261 §16.6, §16.7, §16.11) and for traces. Every change is named before the one pass that
 //! writes the result.
 
-use crate::build::write_line;
+use crate::build::{copy_line, write_line};
 use crate::scan::Elements;
 use crate::{Message, Name, ParseError, Uri, Via};
 use std::fmt::Display;
@@ -166,14 +166,6 @@ impl<'m> Edit<'m> {
             self.at_end.push((Name::ContentLength.as_str().to_owned(), length));
         }
     }
-}
-
-/// A line as it stood: it was checked at parsing, so control characters in quoted pairs may stay.
-fn copy_line(head: &mut String, name: &str, value: &str) {
-    head.push_str(name);
-    head.push_str(": ");
-    head.push_str(value);
-    head.push_str("\r\n");
 }
 
 fn write_without_first(head: &mut String, name: Name, value: &str) {

@@ -115,7 +115,7 @@ pub(crate) fn quote(text: &str) -> String {
     for letter in text.chars() {
         match letter {
             '"' | '\\' => quoted.extend(['\\', letter]),
-            letter if letter.is_control() => quoted.push(' '),
+            letter if letter.is_ascii_control() => quoted.push(' '),
             letter => quoted.push(letter),
         }
     }
@@ -175,9 +175,6 @@ pub(crate) fn number<N: std::str::FromStr>(text: &str) -> Option<N> {
 
 /// Makes a value fit for a head: one line, no control characters.
 pub(crate) fn one_line(text: &str) -> Cow<'_, str> {
-    if text.chars().any(|letter| letter.is_control() && letter != '\t') {
-        Cow::Owned(text.chars().map(|letter| if letter.is_control() { ' ' } else { letter }).collect())
-    } else {
-        Cow::Borrowed(text)
-    }
+    let forbidden = |letter: char| letter.is_ascii_control() && letter != '\t';
+    if text.contains(forbidden) { Cow::Owned(text.replace(forbidden, " ")) } else { Cow::Borrowed(text) }
 }

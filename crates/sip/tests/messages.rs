@@ -139,6 +139,16 @@ fn rfc_3261_8_2_6_a_response_copies_what_it_must() {
 }
 
 #[test]
+fn what_an_answer_copies_is_not_touched() {
+    // Found by fuzzing: a C1 letter (here from Latin-1) in the Call-ID, an escaped control character in From.
+    let text = "OPTIONS sip:a@b SIP/2.0\r\nVia: SIP/2.0/UDP x;branch=z9hG4bK1\r\nFrom: \"\\\u{7}\" <sip:a@b>;tag=1\r\n\
+                To: <sip:a@b>\r\nCall-ID: a\u{9d}b\r\nCSeq: 1 OPTIONS\r\n\r\n";
+    let options = Message::parse(text.as_bytes()).unwrap();
+    let answer = response(&options, Status::OK);
+    assert_eq!((answer.call_id(), answer.from()), (options.call_id(), options.from()));
+}
+
+#[test]
 fn a_tag_that_is_there_is_not_given_again() {
     let inside =
         Edit::of(&request(Method::Bye, "z9hG4bKt")).set(Name::To, "<sip:2201@x>;tag=old").message().unwrap();
