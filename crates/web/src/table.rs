@@ -147,6 +147,7 @@ struct Heading {
 #[derive(Template)]
 #[template(path = "table.html")]
 struct Page<'a> {
+    filter: bool,
     noun: &'a str,
     query: &'a Query,
     headings: Vec<Heading>,
@@ -163,6 +164,16 @@ impl Table {
     /// The list as HTML, as the query asks for it.
     #[must_use]
     pub fn render(&self, query: &Query) -> String {
+        self.draw(query, true)
+    }
+
+    /// The list without filter: for a short one beside others.
+    #[must_use]
+    pub fn render_short(&self) -> String {
+        self.draw(&Query::default(), false)
+    }
+
+    fn draw(&self, query: &Query, filter: bool) -> String {
         let mut rows: Vec<&Vec<Cell>> = self.rows.iter().filter(|row| matches(row, &query.words)).collect();
         let by = self.columns.iter().position(|column| column.key == query.sort);
         if let Some(column) = by {
@@ -177,6 +188,7 @@ impl Table {
         let rows: Vec<&Vec<Cell>> = rows.into_iter().skip((page - 1) * PAGE_ROWS).take(PAGE_ROWS).collect();
         let turn = |to: usize| query.link(&query.sort, query.descending, to);
         Page {
+            filter,
             noun: self.noun,
             query,
             headings: self.headings(query),

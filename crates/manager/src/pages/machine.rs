@@ -13,7 +13,6 @@ use store::OperationQuery;
 use web::face::Page;
 use web::flash;
 use web::form::{Field, Form, Sent};
-use web::table::Query;
 use web::view::{Cell, Tone, badge, escape, live, properties, span};
 use web::{ApiError, Visit};
 
@@ -67,7 +66,7 @@ fn render(view: &MachineView, log: &[Operation], visit: &Visit, refused: Option<
     let mut html = format!(
         "<div class=\"grid wide\"><div class=\"stack\">{facts}</div><div class=\"stack\">{steps}</div></div>"
     );
-    let table = operations::table(log).render(&Query::default());
+    let table = operations::table(log).render_short();
     let _infallible =
         write!(html, "<h2>Operations on this machine</h2>{}", live("log", "operation", &here, &table));
     if visit.may_change() {

@@ -44,7 +44,7 @@ pub(super) fn render(map: &Map, last: &[Operation], may_change: bool, query: &st
     format!(
         "{}<h2>Last operations</h2>{}<p><a href=\"/operations\">The whole log</a></p>",
         live("network", "map", &here, &network),
-        live("last", "operation", &here, &plain(operations_table(last))),
+        live("last", "operation", &here, &operations_table(last).render_short()),
     )
 }
 
@@ -63,15 +63,6 @@ fn nothing_yet(may_change: bool) -> String {
         "<div class=\"empty\"><p>There is no network yet.</p>\
          <p>A network is a region, a multi-site in it, a cluster server, and its nodes.</p>{next}</div>"
     )
-}
-
-/// A short list without its filter.
-fn plain(table: Table) -> String {
-    let html = table.render(&Query::default());
-    match html.split_once("</form>") {
-        Some((_filter, rest)) => rest.to_owned(),
-        None => html,
-    }
 }
 
 /// One sentence for those who do not see the map.
