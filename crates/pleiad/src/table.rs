@@ -22,7 +22,9 @@ impl Table {
 impl fmt::Display for Table {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let text = self.0.to_string();
-        let lines: Vec<&str> = text.lines().map(str::trim_end).collect();
+        // Each cell is padded; the first one shall begin at the margin.
+        let lines: Vec<&str> =
+            text.lines().map(|line| line.strip_prefix(' ').unwrap_or(line).trim_end()).collect();
         f.write_str(&lines.join("\n"))
     }
 }

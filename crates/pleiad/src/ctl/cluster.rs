@@ -4,9 +4,11 @@ use super::Fault;
 use super::machine::find;
 use super::print::{Form, cell};
 use crate::table::Table;
+use anyhow::Context as _;
 use clap::Args;
 use manager::client::Client;
 use serde_json::Value;
+use std::path::PathBuf;
 
 /// A machine by name.
 #[derive(Debug, Args)]
@@ -34,6 +36,25 @@ pub(super) struct OneCall {
     session: String,
 }
 
+/// `ctl pcap`
+#[derive(Debug, Args)]
+pub(super) struct Capture {
+    #[command(flatten)]
+    call: OneCall,
+    /// The file to write
+    #[arg(long, short, value_name = "FILE")]
+    output: PathBuf,
+}
+
+/// `ctl hangup`
+#[derive(Debug, Args)]
+pub(super) struct HangUp {
+    /// The machine, by name
+    machine: String,
+    /// The call's id there, as `ctl calls` prints it
+    id: String,
+}
+
 /// `ctl explain`
 #[derive(Debug, Args)]
 pub(super) struct Explain {
@@ -50,38 +71,98 @@ pub(super) async fn state(client: &Client, whom: &Whom, form: Form) -> Result<()
     form.one(&state, &super::print::sheet(&state))
 }
 
-pub(super) async fn bindings(client: &Client, whom: &Whom, form: Form) -> Result<(), Fault> {
+pub(super) async fn registrations(client: &Client, whom: &Whom, form: Form) -> Result<(), Fault> {
     let bindings = client.ask(&find(client, &whom.machine).await?.id, "bindings").await?;
-    form.foreign(&bindings, &["extension", "contact", "transport", "remote", "expires_s", "user_agent"])
+    let columns = [
+        ("extension", "/extension"),
+        ("contact", "/contact"),
+        ("transport", "/transport"),
+        ("source", "/source"),
+        ("until", "/until_ms"),
+        ("phone", "/user_agent"),
+    ];
+    form.foreign(&bindings, &columns)
 }
 
 pub(super) async fn calls(client: &Client, whom: &Whom, form: Form) -> Result<(), Fault> {
     let calls = client.ask(&find(client, &whom.machine).await?.id, "calls").await?;
-    form.foreign(&calls, &["session", "from", "to", "state", "since_ms"])
+    let columns = [
+        ("id", "/id"),
+        ("session", "/session"),
+        ("role", "/role"),
+        ("from", "/caller/number"),
+        ("to", "/called/number"),
+        ("progress", "/progress"),
+        ("since", "/created_ms"),
+    ];
+    form.foreign(&calls, &columns)
 }
 
 pub(super) async fn records(client: &Client, wanted: &Records, form: Form) -> Result<(), Fault> {
     let id = find(client, &wanted.machine).await?.id;
     let records = client.ask(&id, &format!("records?limit={}", wanted.limit)).await?;
-    form.foreign(&records, &["session", "from", "to", "cause", "duration_ms"])
+    let columns = [
+        ("begin", "/created_ms"),
+        ("session", "/session"),
+        ("role", "/role"),
+        ("from", "/caller/number"),
+        ("to", "/called/number"),
+        ("cause", "/cause"),
+        ("ended by", "/ended_by"),
+        ("answered", "/answered_ms"),
+        ("end", "/ended_ms"),
+    ];
+    form.foreign(&records, &columns)
 }
 
 pub(super) async fn ladder(client: &Client, call: &OneCall, form: Form) -> Result<(), Fault> {
     let id = find(client, &call.machine).await?.id;
-    let ladder = client.ask(&id, &format!("calls/{}/ladder", segment(&call.session))).await?;
-    form.one(&ladder, &cell(ladder.get("text").or(Some(&ladder))))
+    let path = format!("calls/{}/ladder", segment(&call.session));
+    match form {
+        Form::Json => form.one(&client.ask(&id, &path).await?, ""),
+        Form::People => {
+            let text = client.ask_bytes(&id, &format!("{path}?format=text")).await?;
+            form.one(&(), String::from_utf8_lossy(&text).trim_end())
+        }
+    }
+}
+
+pub(super) async fn pcap(client: &Client, capture: &Capture, form: Form) -> Result<(), Fault> {
+    let id = find(client, &capture.call.machine).await?.id;
+    let bytes = client.ask_bytes(&id, &format!("calls/{}/pcap", segment(&capture.call.session))).await?;
+    let file = capture.output.display();
+    std::fs::write(&capture.output, &bytes).with_context(|| format!("cannot write {file}"))?;
+    let said = serde_json::json!({ "file": file.to_string(), "bytes": bytes.len() });
+    form.one(&said, &format!("{file}: {} bytes", bytes.len()))
+}
+
+pub(super) async fn hang_up(client: &Client, call: &HangUp, form: Form) -> Result<(), Fault> {
+    let id = find(client, &call.machine).await?.id;
+    client.end_call(&id, &call.id).await?;
+    form.one(&serde_json::json!({ "ended": call.id }), "the call is being ended")
 }
 
 pub(super) async fn explain(client: &Client, wanted: &Explain, form: Form) -> Result<(), Fault> {
     let id = find(client, &wanted.machine).await?.id;
     let query = format!("explain?from={}&to={}", segment(&wanted.from), segment(&wanted.to));
     let said = client.ask(&id, &query).await?;
-    let mut table = Table::new(&["step", "looked at", "found", "why"]);
+    let mut table = Table::new(&["step", "looked at", "found"]);
     for step in said.get("steps").and_then(Value::as_array).into_iter().flatten() {
-        let text = |name: &str| cell(step.get(name));
-        table.row([text("rule"), text("subject"), text("verdict"), text("text")]);
+        table.row(["rule", "subject", "verdict"].map(|name| plain(step.get(name))));
     }
-    form.one(&said, &format!("{table}\noutcome: {}", cell(said.get("outcome"))))
+    form.one(&said, &format!("{table}\n\noutcome: {}", plain(said.get("outcome"))))
+}
+
+/// `{"matches":"extensions"}` is told as `matches extensions`.
+fn plain(value: Option<&Value>) -> String {
+    match value {
+        Some(Value::Object(fields)) => {
+            let told: Vec<String> =
+                fields.iter().map(|(name, value)| format!("{name} {}", plain(Some(value)))).collect();
+            told.join(", ")
+        }
+        other => cell(other),
+    }
 }
 
 /// A piece of a path or query: what is not plain is percent-encoded (RFC 3986 § 2.1).

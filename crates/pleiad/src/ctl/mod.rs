@@ -81,15 +81,19 @@ enum Command {
     Doctor,
     /// What a machine says of itself
     State(cluster::Whom),
-    /// Phones bound at a machine
-    #[command(alias = "registrations")]
-    Bindings(cluster::Whom),
+    /// Phones registered at a machine
+    #[command(alias = "bindings")]
+    Registrations(cluster::Whom),
     /// Calls in progress at a machine
     Calls(cluster::Whom),
     /// Ended calls at a machine
     Records(cluster::Records),
     /// The call-flow diagram of a call
     Ladder(cluster::OneCall),
+    /// The messages of a call as a capture file, for Wireshark
+    Pcap(cluster::Capture),
+    /// End a call in progress
+    Hangup(cluster::HangUp),
     /// Why a number leads where it leads, step by step
     Explain(cluster::Explain),
 }
@@ -125,10 +129,12 @@ async fn obey(options: Options, form: Form) -> Result<(), Fault> {
         Command::Map => watch::map(&client, form).await,
         Command::Doctor => watch::doctor(&client, form).await,
         Command::State(whom) => cluster::state(&client, &whom, form).await,
-        Command::Bindings(whom) => cluster::bindings(&client, &whom, form).await,
+        Command::Registrations(whom) => cluster::registrations(&client, &whom, form).await,
         Command::Calls(whom) => cluster::calls(&client, &whom, form).await,
         Command::Records(records) => cluster::records(&client, &records, form).await,
         Command::Ladder(call) => cluster::ladder(&client, &call, form).await,
+        Command::Pcap(capture) => cluster::pcap(&client, &capture, form).await,
+        Command::Hangup(call) => cluster::hang_up(&client, &call, form).await,
         Command::Explain(explain) => cluster::explain(&client, &explain, form).await,
     }
 }

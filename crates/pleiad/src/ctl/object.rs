@@ -70,7 +70,10 @@ pub(super) async fn run(client: &Client, command: Command, form: Form) -> Result
         Command::List { whose } => {
             let id = cluster(client, whose.cluster.as_deref()).await?;
             let objects = client.objects(&id, &whose.kind).await?;
-            form.foreign(&objects, fields(&whose.kind))
+            let columns = columns(&whose.kind);
+            let columns: Vec<(&str, &str)> =
+                columns.iter().map(|(title, at)| (*title, at.as_str())).collect();
+            form.foreign(&objects, &columns)
         }
         Command::Get { whose, key } => {
             let id = cluster(client, whose.cluster.as_deref()).await?;
@@ -105,17 +108,20 @@ fn given(value: Option<String>) -> Result<String, Fault> {
     }
 }
 
-/// The columns of a list.
-fn fields(kind: &str) -> &'static [&'static str] {
-    match kind {
-        "numbering-range" => &["key", "first", "last", "use", "revision"],
-        "feature-class" => &["key", "description", "barred", "revision"],
-        "barred-numbers" => &["key", "prefixes", "revision"],
-        "special-number" => &["key", "description", "emergency", "target", "local_targets", "revision"],
-        "subscriber" => &["key", "name", "feature_class", "home", "general_purpose", "revision"],
-        "node" => &["key", "name", "dongle_id", "revision"],
-        _ => &["key", "id", "name", "domain", "site_number", "revision"],
-    }
+/// The columns of a list: title and place in the JSON.
+fn columns(kind: &str) -> Vec<(&'static str, String)> {
+    let fields: &[&str] = match kind {
+        "numbering-range" => &["first", "last", "use"],
+        "feature-class" => &["description", "barred"],
+        "barred-numbers" => &["prefixes"],
+        "special-number" => &["description", "emergency", "target", "local_targets"],
+        "subscriber" => &["name", "feature_class", "home", "general_purpose"],
+        "node" => &["name", "dongle_id"],
+        _ => &["id", "name", "domain", "site_number"],
+    };
+    let values = fields.iter().map(|field| (*field, format!("/value/{field}")));
+    let (key, revision) = (("key", "/key".to_owned()), ("revision", "/revision".to_owned()));
+    std::iter::once(key).chain(values).chain([revision]).collect()
 }
 
 /// The id of the cluster that is meant.

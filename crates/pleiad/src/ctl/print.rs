@@ -41,13 +41,14 @@ impl Form {
         self.one(&things, &table.to_string())
     }
 
-    /// JSON of another's making: objects of a list as rows with these fields, anything else as `field  value` lines.
-    pub(super) fn foreign(self, value: &Value, fields: &[&str]) -> Result<(), Fault> {
-        let rows = value.as_array().or_else(|| value.as_object()?.values().find_map(Value::as_array));
-        let lines = match rows {
-            Some(rows) if !fields.is_empty() => {
-                let mut table = Table::new(fields);
-                rows.iter().for_each(|row| table.row(fields.iter().map(|field| cell(row.get(field)))));
+    /// JSON of another's making: a list as a table with these columns (title and JSON pointer, RFC 6901), anything
+    /// else as `field  value` lines.
+    pub(super) fn foreign(self, value: &Value, columns: &[(&str, &str)]) -> Result<(), Fault> {
+        let lines = match value.as_array() {
+            Some(rows) if !columns.is_empty() => {
+                let titles: Vec<&str> = columns.iter().map(|(title, _)| *title).collect();
+                let mut table = Table::new(&titles);
+                rows.iter().for_each(|row| table.row(columns.iter().map(|(_, pointer)| field(row, pointer))));
                 table.to_string()
             }
             _ => sheet(value),
@@ -69,6 +70,16 @@ impl Form {
                 eprintln!("{}", serde_json::json!({ "error": error }));
             }
         }
+    }
+}
+
+/// The value at `pointer`; what is named as milliseconds since the Unix epoch is shown as an instant.
+fn field(row: &Value, pointer: &str) -> String {
+    match row.pointer(pointer) {
+        Some(Value::Number(number)) if pointer.ends_with("_ms") => {
+            number.as_u64().map(instant).unwrap_or_default()
+        }
+        value => cell(value),
     }
 }
 

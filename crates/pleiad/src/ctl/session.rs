@@ -157,6 +157,9 @@ fn read_password(file: &PathBuf) -> Result<String, Fault> {
 
 fn folder() -> Result<PathBuf, Fault> {
     let named = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    if let Some(folder) = named("PLEIAD_CONFIG_DIR") {
+        return Ok(folder);
+    }
     let config = named("XDG_CONFIG_HOME").or_else(|| named("HOME").map(|home| home.join(".config")));
     Ok(config.context("neither XDG_CONFIG_HOME nor HOME is set")?.join("pleiad"))
 }

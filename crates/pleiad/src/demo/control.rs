@@ -135,12 +135,10 @@ async fn answer(mut peer: UnixStream, asked: mpsc::Sender<Asked>) -> Result<()> 
 
 /// Asks the demo that runs in `dir`.
 pub(super) async fn ask(dir: &Path, request: Request) -> Result<Answer> {
-    let mut peer = UnixStream::connect(dir.join(SOCKET)).await.with_context(|| {
-        format!(
-            "no demo runs in {}\n  next: start one with `pleiad demo`, or name its folder with --dir",
-            dir.display()
-        )
-    })?;
+    let Ok(mut peer) = UnixStream::connect(dir.join(SOCKET)).await else {
+        let dir = dir.display();
+        bail!("no demo runs in {dir}\n  next: start one with `pleiad demo`, or name its folder with --dir");
+    };
     let exchange = async {
         peer.write_all(format!("{}\n", serde_json::to_string(&request)?).as_bytes()).await?;
         let mut line = String::new();

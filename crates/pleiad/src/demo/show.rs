@@ -29,7 +29,7 @@ pub(super) fn network(plan: &Plan, dir: &Path, network: &Network) {
     for phone in &network.phones {
         phones.row([&phone.extension, &phone.password, &phone.registrar.to_string(), &plan.domain]);
     }
-    println!("\n{processes}\n{phones}");
+    println!("\n{processes}\n\n{phones}");
     println!("\nlogs, settings and data: {0}; passwords: {0}/phones.csv, {0}/manager.txt", dir.display());
     println!(
         "from a second terminal:  pleiad demo call 2101 2201 | cut 1 | heal 1 | status | stop    (Ctrl-C ends all)"

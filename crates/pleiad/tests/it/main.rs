@@ -1,4 +1,6 @@
 //! Tests of the binary as it is installed: its help, its samples, its refusals. Calls and cuts are testkit's.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on should stop")]
+
 mod packaging;
 mod wrong_settings;

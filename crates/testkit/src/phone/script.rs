@@ -71,16 +71,30 @@ pub async fn converse(caller: &Options, called: &Options) -> Result<Conversation
     let caller = &distinct(caller.clone(), called);
     let mut far = Phone::start(called).await?;
     let mut near = Phone::start(caller).await?;
+    let talked = talk(caller, called, &mut near, &mut far).await;
+    // Whatever happened: no phone is left registered.
+    let (near, far) = (near.close().await, far.close().await);
+    talked?;
+    Ok(Conversation { caller: near?, called: far?, seconds: caller.talk.as_secs_f64() })
+}
+
+async fn talk(
+    caller: &Options,
+    called: &Options,
+    near: &mut Phone,
+    far: &mut Phone,
+) -> Result<(), PhoneError> {
     far.register(REGISTERING).await?;
     near.register(REGISTERING).await?;
     near.command(Command::Call(called.extension.clone())).await?;
-    far.pick_up(Duration::from_millis(500), called.patience).await?;
-    near.answered(caller.patience).await?;
+    // Whoever learns first that nothing comes of it says so.
+    tokio::try_join!(
+        far.pick_up(Duration::from_millis(500), called.patience),
+        near.answered(caller.patience),
+    )?;
     near.talk(caller).await?;
     near.hang_up().await?;
-    far.let_go(ENDING).await?;
-    let (caller_report, called_report) = (near.close().await?, far.close().await?);
-    Ok(Conversation { caller: caller_report, called: called_report, seconds: caller.talk.as_secs_f64() })
+    far.let_go(ENDING).await
 }
 
 /// Two random tones must not be the same by chance: the caller's lies above all the called phone's.
