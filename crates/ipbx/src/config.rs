@@ -74,7 +74,7 @@ pub struct Config {
     /// The release this machine reports. Only a rehearsal of an update has a reason to set it.
     #[serde(default = "default_release")]
     pub release: Release,
-    /// Seconds a stop (SIGTERM) or a role change waits for calls in progress to end by themselves, 0 to 86400.
+    /// Seconds a stop (SIGTERM) waits for calls in progress to end by themselves, 0 to 86400.
     #[serde(default)]
     pub drain_seconds: u32,
     /// What is logged, in the words of tracing's filter: `info`, `warn`, `ipbx=debug`.

@@ -108,8 +108,9 @@ impl Started {
 
     /// Drains and stops everything: new calls are refused, calls in progress have so long to end.
     pub async fn stop(self, patience: Duration) {
-        self.machine.stop_running(patience).await;
-        self.machine.inner.stop.cancel();
+        let machine = &self.machine;
+        machine.stop_running(patience, Some(machine.runtime())).await;
+        machine.inner.stop.cancel();
         self.web.stopped().await;
         self.machine.inner.ground.phones.stopped().await;
         drop(self.machine.inner.link_runtime.lock().unwrap_or_else(PoisonError::into_inner).take());
@@ -291,7 +292,7 @@ impl Machine {
         let _alone = self.inner.changing.lock().await;
         let before = self.running().map(|running| running.role.clone());
         role.save(&self.config().dir)?;
-        self.stop_running(Duration::ZERO).await;
+        self.stop_running(Duration::ZERO, None).await;
         if before.as_ref().map(Role::cluster).map(id) != Some(id(role.cluster())) {
             self.forget_bindings()?;
         }
@@ -316,9 +317,9 @@ impl Machine {
         Ok(())
     }
 
-    async fn stop_running(&self, patience: Duration) {
+    async fn stop_running(&self, patience: Duration, keep_in: Option<&RuntimeStore>) {
         if let Some(running) = self.running() {
-            running.stop(patience).await;
+            running.stop(patience, keep_in).await;
         }
         *self.inner.running.write().unwrap_or_else(PoisonError::into_inner) = None;
     }

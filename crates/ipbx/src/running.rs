@@ -5,7 +5,7 @@
 use crate::config::Config;
 use crate::data::{self, DataError};
 use crate::identity::{Identity, IdentityError, random};
-use crate::member::{CallSide, CallSideConfig, LinkSide};
+use crate::member::{CallOutput, CallSide, CallSideConfig, LinkSide};
 use crate::role::{Membership, Role, RoleName};
 use crate::shell::clock::{SteadyClock, ms};
 use crate::shell::engine::{self, EngineHandle, EngineSlot};
@@ -21,7 +21,7 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
-use store::{ConfigStore, RuntimeStore, Since, StoreError};
+use store::{ConfigStore, RuntimeStore, RuntimeWrite, Since, StoreError};
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -145,7 +145,7 @@ impl Running {
             hub: ground.hub.clone(),
         };
         let mut first = Vec::new();
-        let calls = CallSide::new(now, call_config(&role, loaded)?, &mut first);
+        let calls = call_side(ground, &role, loaded, now, &mut first)?;
         let engine_around = engine::Surroundings {
             clock: ground.clock,
             phones: ground.phones.clone(),
@@ -186,14 +186,45 @@ impl Running {
         self.engine.ask(|engine| engine.side().edge().calls().len()).await.unwrap_or(0)
     }
 
-    /// Stops taking calls, waits up to `patience` for those in progress, and ends everything.
-    pub async fn stop(&self, patience: Duration) {
+    /// Keeps the calls that are still up for the process that follows. Connections end with this one; phones on
+    /// UDP and the other members notice nothing.
+    async fn freeze(&self, runtime: &RuntimeStore) {
+        let frozen = self.engine.ask(|engine| {
+            let calls = engine.side().edge().calls().len();
+            if calls + engine.side().edge().owed() == 0 {
+                None
+            } else {
+                Some((calls, engine.side().freeze()))
+            }
+        });
+        let (calls, bytes) = match frozen.await {
+            Ok(Some((calls, Ok(bytes)))) => (calls, bytes),
+            Ok(Some((_, Err(fault)))) => {
+                return tracing::error!(%fault, "calls cannot be kept over the restart");
+            }
+            Ok(None) | Err(_) => return,
+        };
+        let runtime = runtime.clone();
+        let write = RuntimeWrite::Freeze { name: FROZEN.to_owned(), value: bytes };
+        match tokio::task::spawn_blocking(move || runtime.write(vec![write])).await {
+            Ok(Ok(())) => tracing::info!(calls, "calls kept for the next start"),
+            Ok(Err(fault)) => tracing::error!(%fault, "calls cannot be kept over the restart"),
+            Err(fault) => tracing::error!(%fault, "calls cannot be kept over the restart"),
+        }
+    }
+
+    /// Stops taking calls, waits up to `patience` for those in progress, keeps those still up in `keep_in` if it
+    /// is given, and ends everything.
+    pub async fn stop(&self, patience: Duration, keep_in: Option<&RuntimeStore>) {
         self.engine.tell(crate::member::CallInput::Drain);
         let deadline = tokio::time::Instant::now() + patience;
         while self.calls().await > 0 && tokio::time::Instant::now() < deadline {
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
         self.slot.set(None);
+        if let Some(runtime) = keep_in {
+            self.freeze(runtime).await;
+        }
         self.link.stop();
         self.engine.stop();
         let threads = std::mem::take(&mut *self.threads.lock().unwrap_or_else(PoisonError::into_inner));
@@ -222,6 +253,37 @@ fn load(ground: &Ground, role: &Role) -> Result<Loaded, StartError> {
     let bindings = ground.runtime.bindings()?;
     let bindings = bindings.iter().filter_map(|row| serde_json::from_slice(&row.value).ok()).collect();
     Ok(Loaded { position: snapshot.position, records: snapshot.records, bindings })
+}
+
+/// The name of the frozen edge in the store.
+const FROZEN: &str = "edge";
+
+/// The call side: as it stopped if this process follows one that did, else with the registrations on disk.
+fn call_side(
+    ground: &Ground,
+    role: &Role,
+    loaded: Loaded,
+    now: Duration,
+    first: &mut Vec<CallOutput>,
+) -> Result<CallSide, StartError> {
+    let config = call_config(role, loaded)?;
+    let Some(frozen) = ground.runtime.frozen(FROZEN)? else { return Ok(CallSide::new(now, config, first)) };
+    // Whatever comes of it, it is not thawed twice: a second start would bring back calls that have ended.
+    ground.runtime.write(vec![RuntimeWrite::RemoveFrozen(FROZEN.to_owned())])?;
+    let edge = config.edge.clone();
+    match CallSide::thaw(now, config.clone(), &frozen, first) {
+        Ok(side) if *side.edge().config() == edge => {
+            tracing::info!(calls = side.edge().calls().len(), "calls of the process before go on");
+            Ok(side)
+        }
+        outcome => {
+            if let Err(fault) = outcome {
+                tracing::warn!(%fault, "calls of the process before cannot be taken over");
+            }
+            first.clear();
+            Ok(CallSide::new(now, config, first))
+        }
+    }
 }
 
 fn call_config(role: &Role, loaded: Loaded) -> Result<CallSideConfig, StartError> {

@@ -67,7 +67,9 @@ impl Edge {
         if version != VERSION {
             return Err(ThawError::Version(version));
         }
-        let Thawed { config, held, sessions } = serde_json::from_slice(bytes)?;
+        let Thawed { config, mut held, sessions } = serde_json::from_slice(bytes)?;
+        // It was drained because its process stopped; this one begins.
+        held.draining = false;
         let core = Core::of(config, held, Tokens::new(seed));
         let deadlines = sessions
             .iter()

@@ -8,12 +8,12 @@ use call::{
 use cluster::{LiveBinding, LogEntry};
 use model::tables::Tables;
 use model::{ClusterId, Extension, MemberNumber, Record};
-use sip::Message;
-use std::collections::{BTreeMap, VecDeque};
+use sip::{Flow, Message};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 /// What a call side is made of.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct CallSideConfig {
     /// The cluster, or the machine's own id in no cluster.
     pub cluster: ClusterId,
@@ -66,7 +66,18 @@ impl CallSide {
         out: &mut Vec<CallOutput>,
     ) -> Result<CallSide, call::ThawError> {
         let edge = Edge::thaw(frozen, config.seed)?;
-        Ok(CallSide::around(now, edge, config.cluster, config.records, out))
+        let connections: BTreeSet<Flow> =
+            edge.bindings().map(|binding| binding.flow).filter(|flow| flow.transport.is_reliable()).collect();
+        let is_node = edge.config().place == Place::Node;
+        let mut side = CallSide::around(now, edge, config.cluster, config.records, out);
+        // What the process before was connected to, this one is not.
+        if is_node {
+            side.handle(now, CallInput::Link(LinkNotice::Down), out);
+        }
+        for flow in connections {
+            side.handle(now, CallInput::FlowClosed(flow), out);
+        }
+        Ok(side)
     }
 
     fn around(

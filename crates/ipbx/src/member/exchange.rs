@@ -49,7 +49,8 @@ pub enum CallOutput {
         /// One message.
         bytes: Vec<u8>,
     },
-    /// Keep this (kill-safe), and only then send what acknowledges it.
+    /// Keep this (kill-safe), and only then send what acknowledges it. The shell also holds a `SendPhone` of
+    /// equal bytes until then: a transaction repeats its answer when it is asked again.
     KeepBinding {
         /// The binding.
         change: BindingChange,
@@ -69,7 +70,7 @@ pub enum CallOutput {
 }
 
 /// A message to a phone.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct PhoneSend {
     /// The way to it.
     pub flow: Flow,

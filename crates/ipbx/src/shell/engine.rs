@@ -15,8 +15,9 @@ use arc_swap::ArcSwapOption;
 use call::{BindingChange, CallRecord, Role};
 use model::MemberNumber;
 use sip::{Flow, Tokens, Transport};
+use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 use store::{BindingRow, LogEntry, RuntimeStore, RuntimeWrite};
@@ -165,6 +166,35 @@ pub struct Engine {
     around: Surroundings,
     counters: Arc<Counters>,
     trace: Trace,
+    promised: Promised,
+}
+
+/// Answers that wait for the disk. They are at most as many as the store's queue has jobs.
+#[derive(Clone, Default)]
+struct Promised {
+    sends: Arc<Mutex<BTreeSet<PhoneSend>>>,
+}
+
+impl Promised {
+    fn hold(&self, sends: &[PhoneSend]) {
+        let mut held = self.lock();
+        if held.len() < store::QUEUE_JOBS_MAX {
+            held.extend(sends.iter().cloned());
+        }
+    }
+
+    fn holds(&self, send: &PhoneSend) -> bool {
+        let held = self.lock();
+        !held.is_empty() && held.contains(send)
+    }
+
+    fn release(&self, send: &PhoneSend) {
+        self.lock().remove(send);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, BTreeSet<PhoneSend>> {
+        self.sends.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 impl EngineInbox {
@@ -180,7 +210,8 @@ impl EngineInbox {
         around: Surroundings,
     ) -> std::io::Result<JoinHandle<()>> {
         let counters = Arc::clone(&handle.counters);
-        let mut engine = Engine { side, around, counters, trace: Trace::default() };
+        let (trace, promised) = (Trace::default(), Promised::default());
+        let mut engine = Engine { side, around, counters, trace, promised };
         std::thread::Builder::new().name("engine".to_owned()).spawn(move || {
             engine.act(first);
             engine.run(&self.0);
@@ -262,6 +293,10 @@ impl Engine {
     }
 
     fn send_phone(&mut self, send: PhoneSend) {
+        // A transaction repeats an answer that still waits for the disk: it stays held until the disk has it.
+        if self.promised.holds(&send) {
+            return;
+        }
         self.note_sent(Party::Phone(send.flow.remote), Some(&send.flow), &send.bytes);
         self.counters.sent.fetch_add(1, Ordering::Relaxed);
         self.around.phones.send(&send.flow, send.bytes);
@@ -281,13 +316,17 @@ impl Engine {
         }
         let phones = self.around.phones.clone();
         let counters = Arc::clone(&self.counters);
+        let promised = self.promised.clone();
+        promised.hold(&then);
         self.around.runtime.write_then(vec![write], move |written| match written {
             Ok(()) => {
                 for send in then {
+                    promised.release(&send);
                     counters.sent.fetch_add(1, Ordering::Relaxed);
                     phones.send(&send.flow, send.bytes);
                 }
             }
+            // It stays held: what could not be kept is never acknowledged, however often it is asked again.
             Err(fault) => tracing::error!(%fault, "a registration could not be kept: not acknowledged"),
         });
         self.around.hub.changed("bindings");

@@ -4,6 +4,7 @@ use crate::cluster::pair;
 use crate::phone::{Phone, SDP};
 use crate::world::TestMachine;
 use serde_json::{Value, json};
+use sip::Message;
 
 async fn subscriber(centre: &TestMachine, number: &str, home: u8) -> String {
     let body = json!({ "name": format!("Phone {number}"), "feature_class": "default", "home": home });
@@ -16,9 +17,8 @@ async fn plan(centre: &TestMachine) {
     centre.put("numbering-range/all", range).await;
 }
 
-/// Rings, answers, hangs up; the record is there at the end.
-async fn call_through(caller: &mut Phone, called: &Phone, number: &str) {
-    let target = format!("{number}@pleiad.test");
+/// Rings and is answered. Returns the INVITE and its 200, by which the caller can hang up.
+async fn connect(caller: &mut Phone, called: &Phone, number: &str) -> (String, Message) {
     let answering = async {
         let invite = called.asked("INVITE").await;
         assert_eq!(invite.body(), SDP.as_bytes());
@@ -26,24 +26,30 @@ async fn call_through(caller: &mut Phone, called: &Phone, number: &str) {
         called.replies(&invite, "200 OK", SDP).await;
         called.asked("ACK").await;
     };
-    let called_side = async {
-        answering.await;
-        let bye = called.asked("BYE").await;
-        called.replies(&bye, "200 OK", "").await;
-    };
-    let caller_side = async {
-        let (mut answer, invite) = caller.asks("INVITE", &target, SDP).await;
-        while !answer.status().is_some_and(|status| u16::from(status) >= 200) {
+    let calling = async {
+        let (mut answer, invite) = caller.asks("INVITE", &format!("{number}@pleiad.test"), SDP).await;
+        while answer.status().is_some_and(|status| u16::from(status) < 200) {
             answer = caller.answer("INVITE").await;
         }
         assert_eq!(answer.status().map(u16::from), Some(200));
         caller.send(&caller.ack(&invite, &answer)).await;
-        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
-        caller.send(&caller.bye(&invite, &answer)).await;
-        let over = caller.answer("BYE").await;
-        assert_eq!(over.status().map(u16::from), Some(200));
+        (invite, answer)
     };
-    tokio::join!(called_side, caller_side);
+    tokio::join!(answering, calling).1
+}
+
+/// The caller hangs up and the called one hears of it.
+async fn hang_up(caller: &Phone, called: &Phone, invite: &str, answer: &Message) {
+    caller.send(&caller.bye(invite, answer)).await;
+    let bye = called.asked("BYE").await;
+    called.replies(&bye, "200 OK", "").await;
+    let over = caller.answer("BYE").await;
+    assert_eq!(over.status().map(u16::from), Some(200));
+}
+
+async fn call_through(caller: &mut Phone, called: &Phone, number: &str) {
+    let (invite, answer) = connect(caller, called, number).await;
+    hang_up(caller, called, &invite, &answer).await;
 }
 
 async fn records(machine: &TestMachine) -> Vec<Value> {
@@ -109,5 +115,28 @@ async fn an_unregistered_subscriber_and_an_unknown_number_are_told_apart() {
         assert_eq!(answer.status().map(u16::from), Some(status), "{number}");
         phone.send(&phone.ack(&invite, &answer)).await;
     }
+    machine.stop().await;
+}
+
+#[tokio::test]
+async fn a_call_in_progress_goes_on_over_a_restart_of_its_machine_and_ends_as_one_record() {
+    let mut machine = TestMachine::claimed().await;
+    plan(&machine).await;
+    let (first, second) = (subscriber(&machine, "2001", 0).await, subscriber(&machine, "2002", 0).await);
+    let mut caller = Phone::new(machine.sip_port(), "2001", &first).await;
+    let mut called = Phone::new(machine.sip_port(), "2002", &second).await;
+    caller.register().await;
+    called.register().await;
+    let (invite, answer) = connect(&mut caller, &called, "2002").await;
+    machine.until("the call is up", |state| state["calls"] == 1).await;
+    machine.restart().await;
+    assert_eq!(machine.state().await["calls"], 1);
+    hang_up(&caller, &called, &invite, &answer).await;
+    machine.until("the call is over", |state| state["calls"] == 0).await;
+    let records = records(&machine).await;
+    assert_eq!(records.len(), 1);
+    assert_eq!(records[0]["cause"], "normal-clearing");
+    // The new process takes calls again, although the one before was drained.
+    call_through(&mut caller, &called, "2002").await;
     machine.stop().await;
 }

@@ -61,7 +61,7 @@ impl Phone {
         self.count += 1;
         let call_id = format!("{}-{}-{}", self.user, self.own.port(), self.count);
         let uri = format!("sip:{target}");
-        let first = self.request(method, &uri, &call_id, 1, "", body);
+        let first = self.request(method, &uri, (&call_id, 1), "", body);
         self.send(&first).await;
         let refusal = self.answer(method).await;
         if !refusal.status().is_some_and(|status| matches!(u16::from(status), 401 | 407)) {
@@ -75,7 +75,7 @@ impl Phone {
         let method_name = Method::from(method);
         let (name, value) = client.authorization(&method_name, &uri, "c0ffee");
         let header = format!("{}: {value}\r\n", name.as_str());
-        let second = self.request(method, &uri, &call_id, 2, &header, body);
+        let second = self.request(method, &uri, (&call_id, 2), &header, body);
         self.send(&second).await;
         (self.answer(method).await, second)
     }
@@ -85,7 +85,14 @@ impl Phone {
         assert_eq!(answer.status().map(u16::from), Some(200), "{} cannot register", self.user);
     }
 
-    fn request(&self, method: &str, uri: &str, call_id: &str, cseq: u32, extra: &str, body: &str) -> String {
+    fn request(
+        &self,
+        method: &str,
+        uri: &str,
+        (call_id, cseq): (&str, u32),
+        extra: &str,
+        body: &str,
+    ) -> String {
         let (own, user) = (self.own, &self.user);
         let to = if method == "REGISTER" { format!("sip:{user}@pleiad.test") } else { uri.to_owned() };
         let kind = if body.is_empty() { "" } else { "Content-Type: application/sdp\r\n" };
