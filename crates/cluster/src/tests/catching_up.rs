@@ -131,7 +131,7 @@ fn registrations_are_known_before_a_node_is_up_and_stay_known_when_it_is_lost() 
     let mut world = World::new(&[1]);
     world.cut(1, true);
     for number in 0..120 {
-        world.to_node(1, Input::Bound(binding("2101", &format!("phone-{number:03}"))));
+        world.node_gets(1, Input::Bound(binding("2101", &format!("phone-{number:03}"))));
     }
     world.cut(1, false);
     world.run(4 * SECOND);
@@ -144,7 +144,7 @@ fn registrations_are_known_before_a_node_is_up_and_stay_known_when_it_is_lost() 
     assert!(
         matches!(order.as_slice(), [hub::Output::LiveReset(_, all), hub::Output::Up(_)] if all.len() == 120)
     );
-    world.to_node(1, Input::Unbound("2101".parse().unwrap(), "phone-007".into()));
+    world.node_gets(1, Input::Unbound("2101".parse().unwrap(), "phone-007".into()));
     assert_eq!(world.hub.bindings(member(1)).count(), 119);
     world.cut(1, true);
     world.run(4 * SECOND);
@@ -156,7 +156,7 @@ fn registrations_are_known_before_a_node_is_up_and_stay_known_when_it_is_lost() 
 fn a_log_entry_is_acknowledged_only_when_it_is_kept_and_is_sent_until_then() {
     let mut world = World::new(&[1]);
     world.cut(1, true);
-    world.to_node(1, Input::Log(LogEntry { id: "leg-1".into(), body: b"{}".to_vec() }));
+    world.node_gets(1, Input::Log(LogEntry { id: "leg-1".into(), body: b"{}".to_vec() }));
     world.run(3 * SECOND);
     assert!(world.recorded.is_empty());
     world.cut(1, false);
@@ -215,10 +215,10 @@ proptest! {
                     let binding = binding("2101", &key.to_string());
                     if on {
                         held.insert((node, binding.device.clone()), binding.clone());
-                        world.to_node(node, Input::Bound(binding));
+                        world.node_gets(node, Input::Bound(binding));
                     } else {
                         held.remove(&(node, binding.device.clone()));
-                        world.to_node(node, Input::Unbound(binding.extension, binding.device));
+                        world.node_gets(node, Input::Unbound(binding.extension, binding.device));
                     }
                 }
                 Happening::Time(ms) => world.run(Duration::from_millis(ms.into())),

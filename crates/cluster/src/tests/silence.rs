@@ -78,7 +78,7 @@ fn heartbeats_keep_their_pace() {
 fn a_member_that_stops_says_so_and_is_lost_at_once() {
     let mut world = World::new(&[1]);
     world.run(SECOND);
-    world.to_node(1, Input::Stop);
+    world.node_gets(1, Input::Stop);
     assert_eq!(world.hub_saw(|output| matches!(output, hub::Output::Down { .. })), 1);
     assert_eq!(world.node(1).uplink.standing().state, StateName::Isolated);
     world.run(10 * SECOND);
@@ -86,6 +86,6 @@ fn a_member_that_stops_says_so_and_is_lost_at_once() {
 
     let mut world = World::new(&[1]);
     world.run(2 * SECOND);
-    world.to_hub(hub::Input::Stop);
+    world.hub_gets(hub::Input::Stop);
     assert!(!world.node(1).uplink.is_up());
 }

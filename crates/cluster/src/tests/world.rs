@@ -143,12 +143,12 @@ impl World {
         self.settle();
     }
 
-    pub(super) fn to_node(&mut self, number: u16, input: uplink::Input) {
+    pub(super) fn node_gets(&mut self, number: u16, input: uplink::Input) {
         self.wire.push_back(Delivery::ToNode(number, input));
         self.settle();
     }
 
-    pub(super) fn to_hub(&mut self, input: hub::Input) {
+    pub(super) fn hub_gets(&mut self, input: hub::Input) {
         self.wire.push_back(Delivery::ToHub(input));
         self.settle();
     }
@@ -160,7 +160,7 @@ impl World {
         for change in &changes {
             apply(&mut self.cs_records, change);
         }
-        self.to_hub(hub::Input::Committed { revision: self.revision, changes });
+        self.hub_gets(hub::Input::Committed { revision: self.revision, changes });
     }
 
     /// The cluster server's process dies and a new one starts, its log of changes gone or not.
