@@ -51,6 +51,19 @@ pub(super) struct Talk {
 }
 
 impl Call {
+    /// The Call-ID of the call that is up, as this phone believes.
+    pub(super) fn talking_in(&self) -> Option<&str> {
+        match self {
+            Call::Up(talk) => Some(&talk.dialog.call_id),
+            Call::Idle | Call::Calling(_) | Call::Ringing(_) | Call::Ending { .. } => None,
+        }
+    }
+
+    /// True when there is no call at all.
+    pub(super) fn is_idle(&self) -> bool {
+        matches!(self, Call::Idle)
+    }
+
     pub(super) fn command(
         &mut self,
         now: Duration,

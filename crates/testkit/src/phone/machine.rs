@@ -186,6 +186,18 @@ impl Machine {
         timers.into_iter().flatten().min()
     }
 
+    /// The Call-ID of the call that is up, as this phone believes.
+    #[must_use]
+    pub fn talking_in(&self) -> Option<&str> {
+        self.call.talking_in()
+    }
+
+    /// True when there is no call at all.
+    #[must_use]
+    pub fn is_idle(&self) -> bool {
+        self.call.is_idle()
+    }
+
     fn command(&mut self, now: Duration, command: Command, out: &mut Vec<Output>) {
         match command {
             Command::Register => self.registration.begin(now, &mut self.core, out),

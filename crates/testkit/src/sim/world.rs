@@ -1,0 +1,679 @@
+//! The engine loop of a simulated life: it owns the clock, the network, the disks and the order of everything.
+//!
+//! It is the second engine loop of the house (the first is the daemon's): it drives the same
+//! [`ipbx::member::Member`], and turns its outputs into events at invented instants.
+
+use super::chance::Chance;
+use super::checks::Ledger;
+use super::disk::Write;
+use super::host::{Host, member};
+use super::network::{End, Segment, Stream, Weather};
+use super::people::{Act, Desk, PHONES};
+use super::sabotage::Sabotage;
+use super::trace::Trace;
+use super::{Coverage, landscape};
+use crate::phone::machine;
+use cluster::{Conn, Peer};
+use ipbx::member::{CallInput, CallOutput, Input, LinkInput, LinkOutput, Output, PhoneSend};
+use model::{MemberNumber, Position};
+use sip::{Flow, Message, Transport};
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+/// When every simulated life begins.
+pub(super) const T0: Duration = Duration::from_secs(1_800_000_000);
+
+/// Something that will happen.
+#[derive(Debug, Clone)]
+pub(super) enum Event {
+    /// A datagram reaches a phone.
+    ToPhone(usize, Vec<u8>),
+    /// A datagram of a phone reaches its member.
+    FromPhone(usize, Vec<u8>),
+    /// SIP of one member reaches another.
+    ToMember { from: u16, to: u16, bytes: Vec<u8> },
+    /// A dial has crossed the network, if it can.
+    Dialled(Conn),
+    /// A piece of a link stream arrives.
+    Segment(Conn, End, Segment),
+    /// What waited while cut arrives.
+    Released(Conn, End),
+    /// The socket took these bytes.
+    Sent(u16, Conn, usize),
+    /// Somebody does something.
+    Act(Act),
+    /// Something befalls the world.
+    Fate(Fate),
+}
+
+/// What befalls the world.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Fate {
+    /// Packets between this node and the cluster server stop.
+    Cut(u16),
+    /// They flow again.
+    Heal(u16),
+    /// The process dies (kill -9) and starts again after a while.
+    Crash(u16),
+    /// The process stops cleanly, its calls frozen, and starts again at once.
+    Freeze(u16),
+    /// The process starts.
+    Start(u16),
+    /// A phone loses its power and comes back.
+    Unplug(usize),
+    /// Somebody who is idle calls somebody.
+    Dial(usize),
+    /// The administrator changes something.
+    Commit,
+}
+
+/// See the module.
+#[derive(Debug)]
+pub(super) struct World {
+    pub(super) now: Duration,
+    pub(super) chance: Chance,
+    pub(super) hosts: BTreeMap<u16, Host>,
+    pub(super) desks: Vec<Desk>,
+    pub(super) ledger: Ledger,
+    pub(super) trace: Trace,
+    pub(super) coverage: Coverage,
+    pub(super) broken: Option<Sabotage>,
+    pub(super) cut: BTreeSet<u16>,
+    pub(super) weather: Weather,
+    /// True once people only end what they began.
+    pub(super) quiet: bool,
+    agenda: BTreeMap<(Duration, u64), Event>,
+    scheduled: u64,
+    streams: BTreeMap<Conn, Stream>,
+    dials: u64,
+    revision: u64,
+}
+
+impl World {
+    pub(super) fn new(seed: u64, broken: Option<Sabotage>, verbose: bool) -> World {
+        let mut chance = Chance::new(seed);
+        let mut hosts: BTreeMap<u16, Host> =
+            [0, 1, 2].into_iter().map(|number| (number, Host::new(number))).collect();
+        if let Some(server) = hosts.get_mut(&0) {
+            server.disk.position = Position { history: 1 + chance.below(1 << 40), epoch: 0, revision: 1 };
+            let records = landscape::records().into_iter();
+            server.disk.records = records.map(|record| ((record.kind, record.key.clone()), record)).collect();
+        }
+        let weather = Weather {
+            loss_percent: chance.below(6),
+            double_percent: chance.below(4),
+            delay_ms_max: chance.below(60),
+        };
+        let mut world = World {
+            now: T0,
+            chance,
+            hosts,
+            desks: Vec::new(),
+            ledger: Ledger::default(),
+            trace: Trace::new(verbose),
+            coverage: Coverage::default(),
+            broken,
+            cut: BTreeSet::new(),
+            weather,
+            quiet: false,
+            agenda: BTreeMap::new(),
+            scheduled: 0,
+            streams: BTreeMap::new(),
+            dials: 0,
+            revision: 1,
+        };
+        for number in [0, 1, 2] {
+            world.start(number);
+        }
+        for index in 0..PHONES.len() {
+            world.plug_in(index);
+        }
+        world
+    }
+
+    /// Lets an event happen after a while.
+    pub(super) fn after(&mut self, delay: Duration, event: Event) {
+        self.at(self.now + delay, event);
+    }
+
+    fn at(&mut self, when: Duration, event: Event) {
+        self.scheduled += 1;
+        self.agenda.insert((when, self.scheduled), event);
+    }
+
+    /// Everything that happens until then.
+    pub(super) fn run_until(&mut self, end: Duration) {
+        loop {
+            let planned = self.agenda.first_key_value().map(|((when, _), _)| *when);
+            let (timer, who) = self.next_timer();
+            match (planned, timer) {
+                (Some(when), timer) if when <= end && timer.is_none_or(|due| when <= due) => {
+                    self.now = self.now.max(when);
+                    if let Some((_, event)) = self.agenda.pop_first() {
+                        self.happen(event);
+                    }
+                }
+                (_, Some(due)) if due <= end => {
+                    self.now = self.now.max(due);
+                    self.wake(who);
+                }
+                _ => break,
+            }
+        }
+        self.now = end;
+    }
+
+    /// The first timer of any machine or disk.
+    fn next_timer(&self) -> (Option<Duration>, Who) {
+        let hosts = self.hosts.iter().flat_map(|(number, host)| {
+            let process = host.process.as_ref().and_then(|process| process.next_timeout());
+            let disk = host.disk.next_done().filter(|_| host.process.is_some());
+            [(process, Who::Process(*number)), (disk, Who::Disk(*number))]
+        });
+        let desks = self.desks.iter().enumerate();
+        let desks = desks.map(|(index, desk)| (desk.machine.next_timeout(), Who::Phone(index)));
+        let due = hosts.chain(desks).filter_map(|(due, who)| due.map(|due| (due, who)));
+        due.min().map_or((None, Who::Phone(0)), |(due, who)| (Some(due), who))
+    }
+
+    fn wake(&mut self, who: Who) {
+        match who {
+            Who::Process(number) => self.tell(number, Input::Tick),
+            Who::Disk(number) => self.written(number),
+            Who::Phone(index) => self.phone(index, machine::Input::Tick),
+        }
+    }
+
+    fn happen(&mut self, event: Event) {
+        match event {
+            Event::ToPhone(index, bytes) => {
+                if let Ok(message) = Message::parse(&bytes) {
+                    self.phone(index, machine::Input::Received(message));
+                }
+            }
+            Event::FromPhone(index, bytes) => self.phone_sends(index, &bytes),
+            Event::ToMember { from, to, bytes } => {
+                if !self.apart(from, to)
+                    && let Ok(message) = Message::parse(&bytes)
+                {
+                    self.tell(to, Input::Calls(CallInput::Member { from: member(from), message }));
+                }
+            }
+            Event::Dialled(conn) => self.dialled(conn),
+            Event::Segment(conn, to, segment) => self.segment(conn, to, segment),
+            Event::Released(conn, to) => self.released(conn, to),
+            Event::Sent(number, conn, count) => self.tell(number, Input::Link(LinkInput::Sent(conn, count))),
+            Event::Act(act) => self.act(act),
+            Event::Fate(fate) => self.befall(fate),
+        }
+    }
+
+    /// A process takes an input; what it wants done is done.
+    pub(super) fn tell(&mut self, number: u16, input: Input) {
+        let now = self.now;
+        let Some(process) = self.hosts.get_mut(&number).and_then(|host| host.process.as_mut()) else {
+            return;
+        };
+        let mut out = Vec::new();
+        process.handle(now, input, &mut out);
+        self.outputs(number, out);
+    }
+
+    fn outputs(&mut self, number: u16, out: Vec<Output>) {
+        for output in out {
+            match output {
+                Output::Calls(output) => self.of_calls(number, output),
+                Output::Link(output) => self.of_link(number, output),
+            }
+        }
+    }
+
+    fn of_calls(&mut self, number: u16, output: CallOutput) {
+        match output {
+            CallOutput::SendPhone(send) => {
+                // A transaction repeats an answer that still waits for the disk: the shell's duty is to hold it.
+                if self.hosts.get(&number).is_none_or(|host| !host.disk.promises(&send)) {
+                    self.send_phone(&send);
+                }
+            }
+            CallOutput::SendMember { to, bytes } => self.send_member(number, to, bytes),
+            CallOutput::KeepBinding { change, then } => {
+                let early = self.broken == Some(Sabotage::BindingAcknowledgedEarly);
+                let (now, later) = if early { (then, Vec::new()) } else { (Vec::new(), then) };
+                now.into_iter().for_each(|send| self.send_phone(&send));
+                self.write(number, Write::Binding { change, then: later });
+            }
+            CallOutput::KeepRecord(record) => {
+                self.trace.note(self.now, || {
+                    format!(
+                        "n{number} record {:?} {} {}",
+                        record.role,
+                        record.call_ids.join(","),
+                        record.cause
+                    )
+                });
+                self.ledger.ended(self.now, number, &record);
+                if self.broken != Some(Sabotage::RecordForgotten) {
+                    self.write(number, Write::Record(record));
+                }
+            }
+            CallOutput::CallChanged(view) => self.ledger.seen(number, &view),
+            CallOutput::Fault(fault) => {
+                self.trace.note(self.now, || format!("n{number} fault {fault}"));
+                self.ledger.call_fault(self.now, number, &fault);
+            }
+            CallOutput::ToLink(_) | CallOutput::BindingsChanged(_) => {}
+        }
+    }
+
+    fn of_link(&mut self, number: u16, output: LinkOutput) {
+        match output {
+            LinkOutput::Dial(conn) => self.dial(number, conn),
+            LinkOutput::Send(conn, bytes) => self.send_link(number, conn, bytes),
+            LinkOutput::Close(conn, reason) => {
+                self.trace.note(self.now, || format!("n{number} closes {conn}: {reason:?}"));
+                self.close(number, conn);
+            }
+            LinkOutput::KeepChanges { position, changes } => {
+                let changes = if self.broken == Some(Sabotage::ChangeNotKept) { Vec::new() } else { changes };
+                self.write(number, Write::Changes { position, changes });
+            }
+            LinkOutput::KeepSnapshot { position, mut records } => {
+                if self.broken == Some(Sabotage::PartialSnapshot) {
+                    records.pop();
+                }
+                self.write(number, Write::Snapshot { position, records });
+            }
+            LinkOutput::LogAcked(ids) => {
+                if let Some(host) = self.hosts.get_mut(&number) {
+                    ids.iter().for_each(|id| drop(host.disk.unacknowledged.remove(id)));
+                }
+            }
+            LinkOutput::KeepLog(from, entry) => self.write(number, Write::Log(from, entry)),
+            LinkOutput::UplinkState(state) => {
+                self.trace.note(self.now, || format!("n{number} {state:?}"));
+                if self.broken == Some(Sabotage::DownHangsUp) && state == cluster::uplink::StateName::Isolated
+                {
+                    self.hang_up_all(number);
+                }
+            }
+            LinkOutput::NodeState(node, state) => {
+                self.trace.note(self.now, || format!("n{number} sees n{node} {state:?}"));
+            }
+            LinkOutput::Fault(fault) => {
+                self.trace.note(self.now, || format!("n{number} link fault {fault}"));
+                self.ledger.link_fault(self.now, number, &fault);
+            }
+            LinkOutput::WantLogs | LinkOutput::ToCalls(_) => {}
+        }
+    }
+
+    fn hang_up_all(&mut self, number: u16) {
+        let Some(process) = self.hosts.get(&number).and_then(|host| host.process.as_ref()) else { return };
+        let calls: Vec<call::CallId> =
+            process.calls.edge().calls().into_iter().map(|view| view.call).collect();
+        for call in calls {
+            self.tell(number, Input::Calls(CallInput::HangUp(call)));
+        }
+    }
+
+    fn write(&mut self, number: u16, write: Write) {
+        let Some(host) = self.hosts.get_mut(&number) else { return };
+        host.disk.begin(self.now, write, &mut self.chance);
+        // Crashes like to come while something is being written.
+        if !self.quiet && self.chance.below(400) == 0 {
+            let delay = self.chance.ms(0, 2);
+            self.after(delay, Event::Fate(Fate::Crash(number)));
+        }
+    }
+
+    /// A write of that host is on its disk.
+    fn written(&mut self, number: u16) {
+        let Some(write) = self.hosts.get_mut(&number).and_then(|host| host.disk.done(self.now)) else {
+            return;
+        };
+        match write {
+            Write::Binding { then, .. } => then.into_iter().for_each(|send| self.send_phone(&send)),
+            Write::Changes { position, .. } | Write::Snapshot { position, .. } => {
+                self.tell(number, Input::Link(LinkInput::Applied(position)));
+            }
+            Write::Log(from, entry) => self.tell(number, Input::Link(LinkInput::Recorded(from, entry.id))),
+            Write::Commit { revision, changes } => {
+                self.ledger.acknowledged(revision, &changes);
+                self.tell(number, Input::Committed { revision, changes });
+            }
+            Write::Record(_) => {}
+        }
+    }
+
+    // Phones.
+
+    fn phone(&mut self, index: usize, input: machine::Input) {
+        let Some(desk) = self.desks.get_mut(index) else { return };
+        let mut out = Vec::new();
+        desk.machine.handle(self.now, input, &mut out);
+        for output in out {
+            match output {
+                machine::Output::Send(bytes) => {
+                    for when in self.weather.arrivals(self.now, &mut self.chance) {
+                        self.at(when, Event::FromPhone(index, bytes.clone()));
+                    }
+                }
+                machine::Output::Event(event) => self.person(index, &event),
+                machine::Output::Media(_) => {}
+            }
+        }
+    }
+
+    fn person(&mut self, index: usize, event: &crate::phone::Event) {
+        let quiet = self.quiet;
+        let Some(desk) = self.desks.get_mut(index) else { return };
+        self.trace.note(self.now, || format!("{} {event:?}", desk.extension));
+        let acts = desk.sees(index, event, quiet, &mut self.chance);
+        if *event == crate::phone::Event::Answered {
+            desk.crashes_then = self.ledger.crashes(desk.home);
+        }
+        if matches!(event, crate::phone::Event::Registered { .. }) {
+            let (home, extension) = (desk.home, desk.extension);
+            let kept = self
+                .hosts
+                .get(&home)
+                .is_some_and(|host| host.disk.bindings.keys().any(|(kept, _)| kept == extension));
+            self.ledger.registered(self.now, extension, kept);
+        }
+        for (after, act) in acts {
+            self.after(after, Event::Act(act));
+        }
+    }
+
+    fn act(&mut self, act: Act) {
+        let Some(desk) = self.desks.get(act.desk) else { return };
+        if desk.call == act.call {
+            self.trace.note(self.now, || format!("{} does {:?}", desk.extension, act.command));
+            self.phone(act.desk, machine::Input::Command(act.command));
+        }
+    }
+
+    fn phone_sends(&mut self, index: usize, bytes: &[u8]) {
+        let Some(desk) = self.desks.get(index) else { return };
+        let flow = Flow {
+            transport: Transport::Udp,
+            local: desk.flow.remote,
+            remote: desk.flow.local,
+            connection: 0,
+        };
+        let home = desk.home;
+        let Ok(message) = Message::parse(bytes) else { return };
+        let message = if message.is_request() { message.stamped(flow.remote) } else { message };
+        self.tell(home, Input::Calls(CallInput::Phone { flow, message }));
+    }
+
+    fn send_phone(&mut self, send: &PhoneSend) {
+        let target = self.desks.iter().position(|desk| desk.flow.local == send.flow.remote);
+        let Some(index) = target else { return };
+        for when in self.weather.arrivals(self.now, &mut self.chance) {
+            self.at(when, Event::ToPhone(index, send.bytes.clone()));
+        }
+    }
+
+    /// Puts a phone on its desk and switches it on.
+    fn plug_in(&mut self, index: usize) {
+        let Some((_, home)) = PHONES.get(index) else { return };
+        let Some(host) = self.hosts.get(home) else { return };
+        let desk = Desk::new(index, host, &mut self.chance);
+        match self.desks.get_mut(index) {
+            Some(old) => {
+                let call = old.call + 1;
+                *old = Desk { call, ..desk };
+            }
+            None => self.desks.push(desk),
+        }
+        self.phone(index, machine::Input::Command(crate::phone::Command::Register));
+    }
+
+    // Members.
+
+    fn send_member(&mut self, from: u16, to: MemberNumber, bytes: Vec<u8>) {
+        let to = u16::from(to);
+        let bye = self.broken == Some(Sabotage::ByeDropped) && bytes.starts_with(b"BYE ");
+        if !bye && !self.apart(from, to) {
+            let when = self.now + self.chance.ms(1, 15);
+            self.at(when, Event::ToMember { from, to, bytes });
+        }
+    }
+
+    /// True when nothing passes between the two: a cut, or one is not there.
+    fn apart(&self, from: u16, to: u16) -> bool {
+        let cut = self.cut.contains(&from.max(to));
+        let dead = |number| self.hosts.get(&number).is_none_or(|host| host.process.is_none());
+        cut || dead(from) || dead(to)
+    }
+
+    // The link.
+
+    fn dial(&mut self, number: u16, conn: Conn) {
+        self.dials += 1;
+        let name = Conn(self.dials);
+        self.streams.insert(name, Stream::new(number, conn));
+        let delay = self.chance.ms(2, 60);
+        self.after(delay, Event::Dialled(name));
+    }
+
+    fn dialled(&mut self, name: Conn) {
+        let Some(stream) = self.streams.get(&name) else { return };
+        let (node, conn) = (stream.node, stream.node_conn);
+        if !stream.open(End::Node) {
+            self.streams.remove(&name);
+        } else if self.cut.contains(&node) {
+            // The network repeats what was not answered (RFC 6298: after 1 s).
+            self.after(Duration::from_secs(1), Event::Dialled(name));
+        } else if self.apart(0, node) {
+            self.streams.remove(&name);
+            self.tell(node, Input::Link(LinkInput::Closed(conn)));
+        } else {
+            if let Some(stream) = self.streams.get_mut(&name) {
+                stream.established = true;
+            }
+            let peer = |number| Peer { cluster: self.cluster(), member: member(number) };
+            let (theirs, ours) = (peer(node), peer(0));
+            self.tell(0, Input::Link(LinkInput::Connected(name, theirs)));
+            self.tell(node, Input::Link(LinkInput::Connected(conn, ours)));
+        }
+    }
+
+    #[expect(clippy::expect_used, reason = "constant text that is an identity")]
+    fn cluster(&self) -> model::ClusterId {
+        super::host::CLUSTER.parse().expect("a cluster id")
+    }
+
+    /// The stream that a member names so, and the end that receives what it sends.
+    fn stream_of(&self, number: u16, conn: Conn) -> Option<(Conn, End)> {
+        if number == 0 {
+            return self.streams.contains_key(&conn).then_some((conn, End::Node));
+        }
+        let named =
+            |stream: &Stream| stream.node == number && stream.node_conn == conn && stream.open(End::Node);
+        let found = self.streams.iter().rev().find(|(_, stream)| named(stream));
+        found.map(|(name, _)| (*name, End::Server))
+    }
+
+    fn send_link(&mut self, number: u16, conn: Conn, bytes: Vec<u8>) {
+        let Some((name, to)) = self.stream_of(number, conn) else { return };
+        let count = bytes.len();
+        let Some(stream) = self.streams.get_mut(&name) else { return };
+        let when = stream.arrival(self.now, to, &mut self.chance);
+        self.at(when, Event::Segment(name, to, Segment::Bytes(bytes)));
+        self.after(Duration::from_millis(1), Event::Sent(number, conn, count));
+    }
+
+    fn close(&mut self, number: u16, conn: Conn) {
+        let Some((name, to)) = self.stream_of(number, conn) else { return };
+        let Some(stream) = self.streams.get_mut(&name) else { return };
+        stream.close(if to == End::Node { End::Server } else { End::Node });
+        let when = stream.arrival(self.now, to, &mut self.chance);
+        self.at(when, Event::Segment(name, to, Segment::Closed));
+    }
+
+    fn segment(&mut self, name: Conn, to: End, segment: Segment) {
+        let Some(stream) = self.streams.get_mut(&name) else { return };
+        let node = stream.node;
+        if !stream.open(to) || !stream.established {
+            return;
+        }
+        let waits = stream.held.entry(to).or_default();
+        if self.cut.contains(&node) || !waits.is_empty() {
+            // TCP loses nothing and keeps the order: it waits behind what waits.
+            waits.push_back(segment);
+            return;
+        }
+        self.deliver(name, to, segment);
+    }
+
+    /// What waited while cut arrives, in order, unless it is cut again.
+    fn released(&mut self, name: Conn, to: End) {
+        loop {
+            let Some(stream) = self.streams.get_mut(&name) else { return };
+            if self.cut.contains(&stream.node) {
+                return;
+            }
+            let Some(segment) = stream.held.get_mut(&to).and_then(|waits| waits.pop_front()) else { return };
+            self.deliver(name, to, segment);
+        }
+    }
+
+    fn deliver(&mut self, name: Conn, to: End, segment: Segment) {
+        let Some(stream) = self.streams.get_mut(&name).filter(|stream| stream.open(to)) else { return };
+        let (node, conn) = (stream.node, stream.node_conn);
+        let (number, theirs) = if to == End::Node { (node, conn) } else { (0, name) };
+        let input = match segment {
+            Segment::Bytes(bytes) => LinkInput::Bytes(theirs, bytes),
+            Segment::Closed => {
+                stream.close(to);
+                LinkInput::Closed(theirs)
+            }
+        };
+        self.tell(number, Input::Link(input));
+    }
+
+    // Fate.
+
+    fn befall(&mut self, fate: Fate) {
+        self.trace.note(self.now, || format!("{fate:?}"));
+        match fate {
+            Fate::Cut(number) => drop(self.cut.insert(number)),
+            Fate::Heal(number) => self.heal(number),
+            Fate::Crash(number) => self.crash(number),
+            Fate::Freeze(number) => self.freeze(number),
+            Fate::Start(number) => self.start(number),
+            Fate::Unplug(index) => self.plug_in(index),
+            Fate::Dial(index) => self.dial_somebody(index),
+            Fate::Commit => self.commit(),
+        }
+    }
+
+    fn heal(&mut self, number: u16) {
+        self.cut.remove(&number);
+        let waiting: Vec<(Conn, End)> = self
+            .streams
+            .iter()
+            .filter(|(_, stream)| stream.node == number)
+            .flat_map(|(name, stream)| stream.held.keys().map(|to| (*name, *to)))
+            .collect();
+        for (name, to) in waiting {
+            // The next retransmission finds the way open.
+            let delay = self.chance.ms(20, 900);
+            self.after(delay, Event::Released(name, to));
+        }
+    }
+
+    fn dial_somebody(&mut self, index: usize) {
+        let Some(desk) = self.desks.get_mut(index) else { return };
+        if !desk.busy && desk.registered && desk.machine.is_idle() {
+            for (after, act) in desk.dials(index, &mut self.chance) {
+                self.after(after, Event::Act(act));
+            }
+        }
+    }
+
+    fn commit(&mut self) {
+        if self.hosts.get(&0).is_none_or(|host| host.process.is_none()) {
+            return;
+        }
+        self.revision += 1;
+        let changes = landscape::commit(self.revision, &mut self.chance);
+        if self.broken == Some(Sabotage::CommitAcknowledgedEarly) {
+            self.ledger.acknowledged(self.revision, &changes);
+        }
+        self.write(0, Write::Commit { revision: self.revision, changes });
+    }
+
+    fn crash(&mut self, number: u16) {
+        let Some(host) = self.hosts.get_mut(&number) else { return };
+        let Some(process) = host.process.take() else { return };
+        self.coverage.take(&process.link);
+        host.disk.crash(&mut self.chance);
+        self.ledger.crashed(number);
+        self.reset_streams(number);
+        let delay = self.chance.ms(100, 4_000);
+        self.after(delay, Event::Fate(Fate::Start(number)));
+    }
+
+    fn freeze(&mut self, number: u16) {
+        if self.hosts.get(&number).is_none_or(|host| host.process.is_none()) {
+            return;
+        }
+        self.tell(number, Input::Link(LinkInput::Stop));
+        let Some(host) = self.hosts.get_mut(&number) else { return };
+        let Some(process) = host.process.take() else { return };
+        self.coverage.take(&process.link);
+        match process.calls.freeze() {
+            Ok(bytes) => host.disk.frozen = Some(bytes),
+            Err(fault) => self.ledger.broke(self.now, format!("n{number} cannot be frozen: {fault}")),
+        }
+        // A clean stop waits for its writes, and for what they acknowledge.
+        while let Some(done) = self.hosts.get(&number).and_then(|host| host.disk.next_done()) {
+            self.now = self.now.max(done);
+            self.written(number);
+        }
+        self.reset_streams(number);
+        let delay = self.chance.ms(5, 500);
+        self.after(delay, Event::Fate(Fate::Start(number)));
+    }
+
+    /// The process at one end is gone: the other end hears of it when packets pass.
+    fn reset_streams(&mut self, number: u16) {
+        let touched: Vec<Conn> = self
+            .streams
+            .iter()
+            .filter(|(_, stream)| number == 0 || stream.node == number)
+            .map(|(name, _)| *name)
+            .collect();
+        for name in touched {
+            let Some(stream) = self.streams.get_mut(&name) else { continue };
+            let (ours, theirs) =
+                if number == 0 { (End::Server, End::Node) } else { (End::Node, End::Server) };
+            stream.close(ours);
+            let when = stream.arrival(self.now, theirs, &mut self.chance);
+            self.at(when, Event::Segment(name, theirs, Segment::Closed));
+        }
+    }
+
+    fn start(&mut self, number: u16) {
+        let Some(host) = self.hosts.get_mut(&number).filter(|host| host.process.is_none()) else { return };
+        let mut out = Vec::new();
+        host.start(self.now, &mut self.chance, self.broken, &mut out);
+        if number == 0 {
+            self.revision = host.disk.position.revision;
+        }
+        self.ledger.started(self.now, host);
+        self.outputs(number, out);
+    }
+}
+
+/// Whose timer it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Who {
+    Process(u16),
+    Disk(u16),
+    Phone(usize),
+}
