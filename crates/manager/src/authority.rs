@@ -73,6 +73,14 @@ pub fn sign(
     Ok(request.signed_by(&issuer)?.pem())
 }
 
+/// When a certificate ends, in milliseconds since the Unix epoch.
+#[must_use]
+pub fn ends_ms(certificate_pem: &str) -> Option<u64> {
+    let (_, pem) = x509_parser::pem::parse_x509_pem(certificate_pem.as_bytes()).ok()?;
+    let seconds = pem.parse_x509().ok()?.validity().not_after.timestamp();
+    u64::try_from(seconds).ok()?.checked_mul(1_000)
+}
+
 fn named(common_name: &str) -> DistinguishedName {
     let mut name = DistinguishedName::new();
     name.push(DnType::CommonName, common_name);

@@ -2,6 +2,7 @@
 //!
 //! The verdicts are pure functions of what was seen; only the first part of this file looks.
 
+use crate::machine::unix_ms;
 use crate::service::{Service, Topology};
 use crate::supervision::Sight;
 use crate::view::{Check, Doctor, LinkState, MapLink, Reach, Verdict};
@@ -14,6 +15,9 @@ use std::path::Path;
 const DISK_WARN_BYTES: u64 = 512 * 1024 * 1024;
 /// Free space below which it is a fault.
 const DISK_FAULT_BYTES: u64 = 64 * 1024 * 1024;
+/// Days of validity left below which the manager's certificate is worth a warning.
+const CERTIFICATE_WARN_DAYS: u64 = 30;
+const DAY_MS: u64 = 24 * 60 * 60 * 1_000;
 /// The subject of the checks on the manager itself.
 const MANAGER: &str = "manager";
 
@@ -33,15 +37,77 @@ impl Service {
             ])
         })
         .await?;
+        checks.push(check_certificate(self.certificate_ends(), unix_ms()));
         checks.push(check_topology(&topology));
+        let offsets = topology.machines.keys().filter_map(|key| clock_offset(self.sights().of(key).as_ref()));
+        checks.push(check_own_clock(&offsets.collect::<Vec<_>>()));
         let links = self.map().links;
         for (key, machine) in topology.by_key() {
             checks.extend(check_machine(key, machine, self.sights().of(key).as_ref()));
             checks.extend(links.iter().filter(|link| link.node == key).map(check_link));
+            if machine.is_cluster_server() {
+                checks.extend(self.check_phones(&topology, key));
+            }
         }
         let verdict = checks.iter().map(|check| check.verdict).max().unwrap_or(Verdict::Ok);
         Ok(Doctor { verdict, checks })
     }
+}
+
+impl Service {
+    /// How many phones a cluster's subscribers have, over all members that answer.
+    fn check_phones(&self, topology: &Topology, centre: &str) -> Option<Check> {
+        let sight = self.sights().of(centre)?;
+        let state = sight.fresh()?;
+        let nodes = topology.nodes_of(centre).filter_map(|(key, _)| self.sights().of(key));
+        let elsewhere: u64 = nodes.filter_map(|sight| sight.fresh().map(|state| state.bindings)).sum();
+        let phones = state.bindings.saturating_add(elsewhere);
+        let detail = format!("{} subscribers, {phones} phones registered", state.subscribers);
+        Some(check(centre, "phones", Verdict::Ok, detail, ""))
+    }
+}
+
+fn clock_offset(sight: Option<&Sight>) -> Option<i64> {
+    let sight = sight.filter(|sight| sight.reach == Reach::Up)?;
+    sight.last.as_ref().map(|(_, offset, _)| *offset)
+}
+
+/// When every machine disagrees with us in the same direction, it is our clock that is wrong.
+fn check_own_clock(offsets: &[i64]) -> Check {
+    let far = |offset: &&i64| offset.unsigned_abs() > CLOCK_WARN_MS;
+    let ahead = offsets.iter().filter(far).filter(|offset| offset.is_positive()).count();
+    let behind = offsets.iter().filter(far).filter(|offset| offset.is_negative()).count();
+    if offsets.len() > 1 && (ahead == offsets.len() || behind == offsets.len()) {
+        let next = "set the manager's clock (NTP)";
+        return check(
+            MANAGER,
+            "clock",
+            Verdict::Fault,
+            "every machine's clock differs from the manager's",
+            next,
+        );
+    }
+    check(
+        MANAGER,
+        "clock",
+        Verdict::Ok,
+        format!("agrees with {} machines", offsets.len() - ahead - behind),
+        "",
+    )
+}
+
+fn check_certificate(ends_ms: Option<u64>, now_ms: u64) -> Check {
+    let next = "delete web-certificate.json in the manager's folder and start it again; machines must then be claimed anew";
+    let Some(ends_ms) = ends_ms else {
+        return check(MANAGER, "certificate", Verdict::Warning, "its end could not be read", next);
+    };
+    let days = ends_ms.saturating_sub(now_ms) / DAY_MS;
+    let verdict = match days {
+        0 => Verdict::Fault,
+        days if days < CERTIFICATE_WARN_DAYS => Verdict::Warning,
+        _ => Verdict::Ok,
+    };
+    check(MANAGER, "certificate", verdict, format!("valid for {days} days"), next)
 }
 
 /// Bytes free for the manager's folder, by `df`'s own call.
@@ -98,11 +164,16 @@ fn check_machine(key: &str, machine: &Machine, sight: Option<&Sight>) -> Vec<Che
     }
     let mut checks = vec![check_reach(key, sight), check_progress(key, machine)];
     let Some(state) = sight.and_then(Sight::fresh) else { return checks };
-    let offset = sight.and_then(|sight| sight.last.as_ref()).map_or(0, |(_, offset, _)| *offset);
-    checks.push(check_clock(key, offset));
+    checks.push(check_clock(key, clock_offset(sight).unwrap_or(0)));
     let verdict = if state.release < MINIMUM { Verdict::Fault } else { Verdict::Ok };
     let next = format!("upgrade it to {MINIMUM} or later");
     checks.push(check(key, "release", verdict, state.release.to_string(), &next));
+    if !state.unreadable.is_empty() {
+        let detail =
+            format!("{} records cannot be read: {}", state.unreadable.len(), state.unreadable.join("; "));
+        let next = "write these objects again, or bring the machine to the release of its cluster server";
+        checks.push(check(key, "records", Verdict::Fault, detail, next));
+    }
     if machine.progress.is_configured() {
         checks.push(check_role(key, machine, &state.role, state.node_number));
     }
@@ -204,6 +275,21 @@ mod tests {
         }
         assert_eq!(check_clock("n1", -1_999).verdict, Verdict::Ok);
         assert!(check_space(Some(u64::MAX)).next.is_empty());
+    }
+
+    #[test]
+    fn pre_14_when_all_machines_disagree_it_is_the_manager_that_is_wrong() {
+        assert_eq!(check_own_clock(&[5_000, 5_100]).verdict, Verdict::Fault);
+        assert_eq!(check_own_clock(&[5_000, 0]).verdict, Verdict::Ok);
+        assert_eq!(check_own_clock(&[]).verdict, Verdict::Ok);
+    }
+
+    #[test]
+    fn a_certificate_near_its_end_is_a_warning_and_after_it_a_fault() {
+        let now = 1_000 * DAY_MS;
+        assert_eq!(check_certificate(Some(now + 31 * DAY_MS), now).verdict, Verdict::Ok);
+        assert_eq!(check_certificate(Some(now + 29 * DAY_MS), now).verdict, Verdict::Warning);
+        assert_eq!(check_certificate(Some(now - DAY_MS), now).verdict, Verdict::Fault);
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use crate::accounts::Accounts;
 use crate::api;
+use crate::authority;
 use crate::config::Config;
 use crate::machine::wire::ManagerContact;
 use crate::service::{Foundation, Service, ServiceError};
@@ -93,7 +94,8 @@ impl Manager {
         std::fs::create_dir_all(&config.dir).map_err(folder)?;
         let store = Arc::new(ConfigStore::open(&config.dir.join("config.db"))?);
         let vault = Vault::open(&config.dir)?;
-        let certificate = Certificate::from_pem(&web_certificate(config)?)?;
+        let pair = web_certificate(config)?;
+        let certificate = Certificate::from_pem(&pair)?;
         let fingerprint = certificate.fingerprint();
         vault::write_private(&config.dir.join("fingerprint"), format!("{fingerprint}\n").as_bytes())?;
         let stop = CancellationToken::new();
@@ -108,7 +110,13 @@ impl Manager {
             announce_url: format!("https://{}/api/v1/announce", config.public_address(address)),
             announce_fingerprint: fingerprint.to_string(),
         };
-        let service = Service::open(Foundation { store, vault, hub: hub.clone(), contact })?;
+        let service = Service::open(Foundation {
+            store,
+            vault,
+            hub: hub.clone(),
+            contact,
+            certificate_ends_ms: authority::ends_ms(&pair.certificate_pem),
+        })?;
         let router = api::router(service.clone(), auth, hub);
         let server = web::serve::serve_on(listener, router, certificate, Limits::default(), stop.clone())?;
         let supervision = tokio::spawn(supervise(service.clone(), stop.clone()));

@@ -181,6 +181,9 @@ pub struct State {
     /// The nodes of a cluster server.
     #[serde(default)]
     pub nodes: Vec<NodeSight>,
+    /// Records its release cannot read, with the reason.
+    #[serde(default)]
+    pub unreadable: Vec<String>,
 }
 
 /// A node's own view of its link.
@@ -195,6 +198,9 @@ pub struct Uplink {
     /// Since when.
     #[serde(default)]
     pub since_ms: u64,
+    /// Why it is not connected, when an operator must act.
+    #[serde(default)]
+    pub fault: Option<String>,
 }
 
 /// A cluster server's view of one node.

@@ -41,6 +41,8 @@ pub struct Foundation {
     pub hub: Hub,
     /// What machines are told at the claim.
     pub contact: ManagerContact,
+    /// When the manager's web certificate ends, Unix time.
+    pub certificate_ends_ms: Option<u64>,
 }
 
 /// The service; clones share it.
@@ -55,6 +57,7 @@ struct Inner {
     vault: Vault,
     hub: Hub,
     contact: ManagerContact,
+    certificate_ends_ms: Option<u64>,
     journal: Journal,
     topology: RwLock<Arc<Topology>>,
     editing: tokio::sync::Mutex<()>,
@@ -82,6 +85,7 @@ impl Service {
             vault: on.vault,
             hub: on.hub,
             contact: on.contact,
+            certificate_ends_ms: on.certificate_ends_ms,
             journal,
             topology: RwLock::new(Arc::new(topology)),
             editing: tokio::sync::Mutex::default(),
@@ -118,6 +122,10 @@ impl Service {
 
     pub(crate) fn contact(&self) -> &ManagerContact {
         &self.inner.contact
+    }
+
+    pub(crate) fn certificate_ends(&self) -> Option<u64> {
+        self.inner.certificate_ends_ms
     }
 
     pub(crate) fn store(&self) -> &Arc<ConfigStore> {

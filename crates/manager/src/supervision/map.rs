@@ -75,8 +75,10 @@ fn map_link(topology: &Topology, sights: &Sights, key: &str, node: &Machine) -> 
 /// `Some(None)` when it does not know the node.
 fn judge(entry: Option<Option<&NodeSight>>, own: Option<&Sight>) -> (LinkState, u64, String) {
     let own_word = own.and_then(Sight::fresh).map(|state| state.state.as_str());
-    let own_since =
-        own.and_then(Sight::fresh).and_then(|state| state.uplink.as_ref()).map_or(0, |u| u.since_ms);
+    let uplink = own.and_then(Sight::fresh).and_then(|state| state.uplink.as_ref());
+    let own_since = uplink.map_or(0, |uplink| uplink.since_ms);
+    let fault = uplink.and_then(|uplink| uplink.fault.as_ref());
+    let because = fault.map_or(String::new(), |fault| format!(": {fault}"));
     let lost_since = own.filter(|sight| sight.reach == Reach::Lost).map(|sight| sight.since_ms);
     match (entry, own_word) {
         (Some(Some(node)), _) if node.state == "connected" => {
@@ -88,7 +90,11 @@ fn judge(entry: Option<Option<&NodeSight>>, own: Option<&Sight>) -> (LinkState, 
         }
         (Some(known), Some(word)) => {
             let since = known.map_or(own_since, |node| node.since_ms);
-            (LinkState::Isolated, since, format!("no link at the cluster server; the node says it is {word}"))
+            (
+                LinkState::Isolated,
+                since,
+                format!("no link at the cluster server; the node says it is {word}{because}"),
+            )
         }
         (Some(known), None) => {
             let since = known.map(|node| node.since_ms).or(lost_since).unwrap_or(0);
@@ -100,8 +106,9 @@ fn judge(entry: Option<Option<&NodeSight>>, own: Option<&Sight>) -> (LinkState, 
             "as the node says; the cluster server does not answer the manager".to_owned(),
         ),
         (None, Some(word)) => {
-            let detail =
-                format!("the node says it is {word}; the cluster server does not answer the manager");
+            let detail = format!(
+                "the node says it is {word}{because}; the cluster server does not answer the manager"
+            );
             (LinkState::Isolated, own_since, detail)
         }
         (None, None) => (LinkState::Unknown, 0, "neither end answers the manager".to_owned()),

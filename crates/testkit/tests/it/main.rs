@@ -13,6 +13,7 @@
 mod calls;
 mod common_data;
 mod cut;
+mod deploy;
 mod kill;
 mod loss;
 mod stage;
