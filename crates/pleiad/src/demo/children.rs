@@ -1,7 +1,8 @@
 //! The processes of the demo: their settings files, their starts, their ends.
 
 use super::Progress;
-use super::plan::{Member, NODES, Plan, wan_name, wan_socket};
+use super::netns;
+use super::plan::{Ground, Member, NODES, Plan, wan_name, wan_socket};
 use crate::process::ask_to_end;
 use anyhow::{Context, Result, bail};
 use serde::Serialize;
@@ -56,28 +57,32 @@ impl Children {
     pub(super) async fn start_all(&mut self, plan: &Plan, dir: &Path, progress: Progress) -> Result<()> {
         let manager = ManagerSettings { dir: "manager", name: "manager", bind: plan.manager_address() };
         write_settings(dir, "manager", &manager)?;
-        self.start(dir, "manager", &["manager", "--config", "manager.toml", "--parent-pipe"])?;
+        self.start(dir, None, "manager", &["manager", "--config", "manager.toml", "--parent-pipe"])?;
         for member in plan.members() {
             write_settings(dir, member.name, &settings(plan, member))?;
             let file = format!("{}.toml", member.name);
-            self.start(dir, member.name, &["ipbx", "--config", &file, "--parent-pipe"])?;
+            let place = (plan.ground == Ground::Namespaces).then(|| netns::name(member.number));
+            self.start(dir, place, member.name, &["ipbx", "--config", &file, "--parent-pipe"])?;
         }
         for node in NODES {
-            let ((listen, to), socket) = (plan.wan(node), wan_socket(node).display().to_string());
-            let (listen, to) = (listen.to_string(), to.to_string());
+            let Some((listen, to)) = plan.relay(node) else { continue };
+            let (listen, to, socket) =
+                (listen.to_string(), to.to_string(), wan_socket(node).display().to_string());
             let arguments = ["wan", "--listen", &listen, "--to", &to, "--control", &socket, "--parent-pipe"];
-            self.start(dir, &wan_name(node), &arguments)?;
+            self.start(dir, None, &wan_name(node), &arguments)?;
         }
         self.wait_for("manager", plan.manager_address(), dir).await?;
         progress.says(&format!("manager answers on https://{}", plan.manager_address()));
         for member in plan.members() {
-            self.wait_for(member.name, plan.at(member.web_port), dir).await?;
-            progress.says(&format!("{} answers on https://{}", member.name, plan.at(member.web_port)));
+            let address = plan.at(member, member.web_port);
+            self.wait_for(member.name, address, dir).await?;
+            progress.says(&format!("{} answers on https://{address}", member.name));
         }
         Ok(())
     }
 
-    fn start(&mut self, dir: &Path, name: &str, arguments: &[&str]) -> Result<()> {
+    /// Starts one, in a network namespace when `place` names one.
+    fn start(&mut self, dir: &Path, place: Option<String>, name: &str, arguments: &[&str]) -> Result<()> {
         let own = std::env::current_exe().context("cannot find our own executable")?;
         let log = dir.join("logs").join(format!("{name}.log"));
         let log = File::options()
@@ -85,7 +90,16 @@ impl Children {
             .append(true)
             .open(&log)
             .with_context(|| format!("cannot write {}", log.display()))?;
-        let child = Command::new(own)
+        let mut command = match place {
+            // `ip netns exec` becomes the program, so the child is the call server itself.
+            Some(place) => {
+                let mut command = Command::new("ip");
+                command.args(["netns", "exec", &place]).arg(own);
+                command
+            }
+            None => Command::new(own),
+        };
+        let child = command
             .args(arguments)
             .current_dir(dir)
             .stdin(Stdio::piped())
@@ -153,7 +167,7 @@ impl Children {
 
 fn settings<'a>(plan: &Plan, member: &'a Member) -> IpbxSettings<'a> {
     let Member { name, sip_port, web_port, link_port, .. } = *member;
-    IpbxSettings { dir: name, name, bind: plan.at(sip_port).ip(), sip_port, web_port, link_port }
+    IpbxSettings { dir: name, name, bind: plan.at(member, sip_port).ip(), sip_port, web_port, link_port }
 }
 
 fn write_settings(dir: &Path, name: &str, settings: &impl Serialize) -> Result<()> {

@@ -4,10 +4,8 @@
 //! one, a second start finds everything again, and what the operator changed meanwhile stays.
 
 use super::phones::{self, Phone};
-use super::plan::{
-    BARRED_LIST, CLASS_RESTRICTED, CLASS_STANDARD, EMERGENCY, Member, NODES, Plan, RANGE, wan_socket,
-};
-use super::{Progress, plan};
+use super::plan::{BARRED_LIST, CLASS_RESTRICTED, CLASS_STANDARD, EMERGENCY, Member, NODES, Plan, RANGE};
+use super::{Progress, line};
 use crate::secret;
 use anyhow::{Context, Result, bail};
 use manager::client::{Client, ClientError, Fingerprint};
@@ -159,13 +157,13 @@ async fn find_or_create(client: &Client, plan: &Plan, member: &Member) -> Result
     if let Some(machine) = machines.iter().find(|machine| machine.name == member.name) {
         return Ok(machine.clone());
     }
-    let address = plan.at(member.web_port).to_string();
+    let address = plan.at(member, member.web_port).to_string();
     let request = if member.number == 0 {
         let sites = client.multi_sites().await?;
         let site = sites.iter().find(|site| site.name == MULTI_SITE).context("the multi-site is gone")?;
         MachineCreate {
             domain: Some(plan.domain.clone()),
-            link_address: Some(plan.at(member.link_port).to_string()),
+            link_address: Some(plan.at(member, member.link_port).to_string()),
             ..MachineCreate::cluster_server(member.name, &address, &site.id)
         }
     } else {
@@ -175,7 +173,7 @@ async fn find_or_create(client: &Client, plan: &Plan, member: &Member) -> Result
             .find(|machine| machine.name == centre.name)
             .context("the cluster server is gone")?;
         // The node sees the cluster server through its line, not at its own address.
-        let (line, _) = plan.wan(member.number);
+        let line = plan.dialled_by(member.number);
         MachineCreate {
             link_address: Some(line.to_string()),
             ..MachineCreate::node(member.name, &address, &cs.id)
@@ -288,7 +286,7 @@ async fn connected(client: &Client) -> Result<()> {
 
 impl Network {
     /// Each member as the manager sees it, with the state of its line.
-    pub(super) async fn status(&self, dir: &Path) -> Result<Vec<MemberStatus>> {
+    pub(super) async fn status(&self, plan: &Plan, dir: &Path) -> Result<Vec<MemberStatus>> {
         let client = self.client.as_ref().context(
             "the manager's first password was changed: log in with `pleiad ctl login`, then `pleiad ctl map`",
         )?;
@@ -297,13 +295,7 @@ impl Network {
         for machine in map.machines {
             let sight = machine.live.sight;
             let number = machine.node_number.unwrap_or(0);
-            let line = if plan::NODES.contains(&number) {
-                crate::wan::ask(&dir.join(wan_socket(number)), "status")
-                    .await
-                    .unwrap_or_else(|_| "gone".to_owned())
-            } else {
-                "–".to_owned()
-            };
+            let line = line::state(plan, dir, number).await;
             let said = |field: fn(&manager::view::MachineSight) -> String| {
                 sight.as_ref().map_or_else(|| "unknown".to_owned(), field)
             };

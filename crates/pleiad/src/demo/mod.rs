@@ -9,6 +9,7 @@
 //! | `plan` | the fixed names, numbers and ports of the demo |
 //! | `ports` | who is in the way, before anything starts |
 //! | `children` | the processes: their settings, starts and ends |
+//! | `line`, `netns` | what lies between a node and the cluster server, and how it is cut |
 //! | `deploy` | the work of an administrator |
 //! | `phones` | `phones.csv` |
 //! | `control` | what a second terminal can ask |
@@ -19,6 +20,8 @@ mod call;
 mod children;
 mod control;
 mod deploy;
+mod line;
+mod netns;
 mod phones;
 mod plan;
 mod ports;
@@ -29,7 +32,8 @@ use anyhow::{Context, Result};
 use children::Children;
 use clap::{Args, Subcommand};
 use control::{Answer, Asked, Request};
-use plan::Plan;
+use netns::Namespaces;
+use plan::{Ground, Plan};
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -53,6 +57,9 @@ pub(crate) struct Options {
     /// The SIP domain of the phones
     #[arg(long, default_value = "pleiad.test")]
     domain: String,
+    /// Give each call server a real network namespace; needs root
+    #[arg(long, conflicts_with = "bind")]
+    netns: bool,
     #[command(subcommand)]
     command: Option<Command>,
 }
@@ -111,11 +118,16 @@ impl Progress {
 }
 
 async fn start(options: &Options) -> Result<ExitCode> {
-    let plan = Plan::new(options.bind, &options.domain);
+    let ground = if options.netns { Ground::Namespaces } else { Ground::Loopback(options.bind) };
+    let plan = Plan::new(ground, &options.domain);
     let progress = Progress { begin: Instant::now() };
     prepare_folder(&options.dir)?;
     let control = control::Control::bind(&options.dir)?;
+    plan.settle(&options.dir)?;
     ports::check(&plan)?;
+    let numbers: Vec<u8> = plan.members().iter().map(|member| member.number).collect();
+    // They outlive the processes in them: dropped last.
+    let _namespaces = if options.netns { Some(Namespaces::make(&numbers)?) } else { None };
     let mut children = Children::default();
     // Whatever goes wrong, and whoever ends us: the children are ended before we are.
     let outcome = tokio::select! {
@@ -149,35 +161,46 @@ async fn serve(
                     reply.send(Answer::good("the demo ends"));
                     return Ok(());
                 }
-                reply.send(obey(dir, &network, request, progress).await);
+                reply.send(obey(plan, dir, &network, request, progress).await);
             }
         }
     }
 }
 
-async fn obey(dir: &Path, network: &deploy::Network, request: Request, progress: Progress) -> Answer {
-    let (node, word) = match request {
-        Request::Cut { node } => (node, "cut"),
-        Request::Heal { node } => (node, "heal"),
-        Request::Status => return Answer::of(network.status(dir).await),
+async fn obey(
+    plan: &Plan,
+    dir: &Path,
+    network: &deploy::Network,
+    request: Request,
+    progress: Progress,
+) -> Answer {
+    let (done, said) = match request {
+        Request::Cut { node } => {
+            (line::cut(plan, dir, node).await, format!("the line of node {node} is cut"))
+        }
+        Request::Heal { node } => {
+            (line::heal(plan, dir, node).await, format!("the line of node {node} is whole"))
+        }
+        Request::Status => return Answer::of(network.status(plan, dir).await),
         Request::Stop => return Answer::good("the demo ends"),
     };
-    if !plan::NODES.contains(&node) {
-        return Answer::bad("the demo's nodes are 1 and 2");
-    }
-    match crate::wan::ask(&dir.join(plan::wan_socket(node)), word).await {
-        Ok(_) if word == "cut" => {
-            progress.says(&format!("the line of node {node} is cut"));
-            Answer::good(&format!(
-                "node {node} is cut off: nothing passes and nothing is closed. Its phones go on by themselves within \
-                 3 s. (Sound between phones on this one machine does not go over the line and is not cut.)"
-            ))
-        }
-        Ok(_) => {
-            progress.says(&format!("the line of node {node} is whole"));
-            Answer::good(&format!("the line of node {node} is whole again"))
+    match done {
+        Ok(()) => {
+            progress.says(&said);
+            Answer::good(&format!("{said}{}", what_to_expect(request)))
         }
         Err(fault) => Answer::bad(&format!("{fault:#}")),
+    }
+}
+
+fn what_to_expect(request: Request) -> &'static str {
+    match request {
+        Request::Cut { .. } => {
+            ": nothing passes and nothing is closed. Its phones go on by themselves within 3 s. (Sound between phones on \
+             this one machine does not go over the line and is not cut.)"
+        }
+        Request::Heal { .. } => ": the node finds back by itself, and calls across work within 5 s.",
+        Request::Status | Request::Stop => "",
     }
 }
 

@@ -38,7 +38,7 @@ pub(super) fn make(plan: &Plan, dir: &Path) -> Result<Vec<Phone>> {
     let mut phones = Vec::new();
     for member in plan.members() {
         for extension in member.extensions {
-            let registrar = plan.at(member.sip_port);
+            let registrar = plan.at(member, member.sip_port);
             phones.push(Phone { extension: extension.to_owned(), password: random_password()?, registrar });
         }
     }
@@ -62,13 +62,14 @@ fn parse(line: &str) -> Result<Phone> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::plan::Ground;
     use super::*;
     use std::os::unix::fs::PermissionsExt as _;
 
     #[test]
     fn passwords_are_kept_for_the_owner_alone_and_found_again() {
         let folder = tempfile::tempdir().unwrap();
-        let plan = Plan::new("127.0.0.1".parse().unwrap(), "pleiad.test");
+        let plan = Plan::new(Ground::Loopback("127.0.0.1".parse().unwrap()), "pleiad.test");
         assert!(read(folder.path()).unwrap().is_none());
         let made = make(&plan, folder.path()).unwrap();
         let found = read(folder.path()).unwrap().unwrap();

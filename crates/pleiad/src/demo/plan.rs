@@ -1,6 +1,9 @@
 //! What the demo consists of. Names, numbers and ports are fixed, so that recipes can be written.
 
+use super::netns;
+use anyhow::{Context, Result, ensure};
 use std::net::{IpAddr, SocketAddr};
+use std::path::Path;
 use std::path::PathBuf;
 
 /// The nodes of the demo.
@@ -61,16 +64,43 @@ const MANAGER_PORT: u16 = 7443;
 /// Where node N dials its cluster server: its relay listens on this port plus N.
 const WAN_PORT: u16 = 7610;
 
+/// What the processes stand on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Ground {
+    /// One address of this machine; nodes reach the cluster server through relays.
+    Loopback(IpAddr),
+    /// A network namespace for each call server.
+    Namespaces,
+}
+
 /// The demo as it was asked for.
 pub(super) struct Plan {
-    bind: IpAddr,
+    pub(super) ground: Ground,
     /// The SIP domain of the phones.
     pub(super) domain: String,
 }
 
 impl Plan {
-    pub(super) fn new(bind: IpAddr, domain: &str) -> Plan {
-        Plan { bind, domain: domain.to_owned() }
+    pub(super) fn new(ground: Ground, domain: &str) -> Plan {
+        Plan { ground, domain: domain.to_owned() }
+    }
+
+    /// The addresses of a network are written into its topology at the first start: a later start must be alike.
+    pub(super) fn settle(&self, dir: &Path) -> Result<()> {
+        let (file, ours) = (dir.join("demo.txt"), format!("{:?} {}\n", self.ground, self.domain));
+        match std::fs::read_to_string(&file) {
+            Ok(theirs) => ensure!(
+                theirs == ours,
+                "the network in {0} was made for {1}, not for {2}\n  next: start it as it was, or choose another --dir",
+                dir.display(),
+                theirs.trim(),
+                ours.trim()
+            ),
+            Err(_) => {
+                std::fs::write(&file, ours).with_context(|| format!("cannot write {}", file.display()))?
+            }
+        }
+        Ok(())
     }
 
     /// The three call servers, the cluster server first.
@@ -78,19 +108,40 @@ impl Plan {
         &MEMBERS
     }
 
-    /// This port at the demo's address.
-    pub(super) fn at(&self, port: u16) -> SocketAddr {
-        SocketAddr::new(self.bind, port)
+    /// A port of a member, as everybody but its own node reaches it.
+    pub(super) fn at(&self, member: &Member, port: u16) -> SocketAddr {
+        SocketAddr::new(self.ip(member.number), port)
     }
 
     pub(super) fn manager_address(&self) -> SocketAddr {
-        self.at(MANAGER_PORT)
+        SocketAddr::new(self.ip(netns::HERE), MANAGER_PORT)
     }
 
-    /// Where a node's relay listens, and where it carries to.
-    pub(super) fn wan(&self, node: u8) -> (SocketAddr, SocketAddr) {
+    fn ip(&self, number: u8) -> IpAddr {
+        match self.ground {
+            Ground::Loopback(address) => address,
+            Ground::Namespaces => netns::address(number).into(),
+        }
+    }
+
+    /// Where a node's relay listens, and where it carries to; namespaces need no relay.
+    pub(super) fn relay(&self, node: u8) -> Option<(SocketAddr, SocketAddr)> {
+        match self.ground {
+            Ground::Loopback(address) => {
+                Some((SocketAddr::new(address, WAN_PORT + u16::from(node)), self.cluster_link()))
+            }
+            Ground::Namespaces => None,
+        }
+    }
+
+    /// Where a node dials its cluster server.
+    pub(super) fn dialled_by(&self, node: u8) -> SocketAddr {
+        self.relay(node).map_or_else(|| self.cluster_link(), |(listen, _)| listen)
+    }
+
+    fn cluster_link(&self) -> SocketAddr {
         let [cs, ..] = &MEMBERS;
-        (self.at(WAN_PORT + u16::from(node)), self.at(cs.link_port))
+        self.at(cs, cs.link_port)
     }
 }
 

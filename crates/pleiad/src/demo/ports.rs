@@ -1,7 +1,7 @@
 //! Who is in the way: every port of the demo is tried before anything is started, and a taken one is said plainly,
 //! with the process that has it where the system tells.
 
-use super::plan::{NODES, Plan, wan_name};
+use super::plan::{Ground, NODES, Plan, wan_name};
 use anyhow::{Result, bail};
 use std::fmt::Write as _;
 use std::io;
@@ -20,8 +20,11 @@ struct Wanted {
     address: SocketAddr,
 }
 
-/// Fails with every port that cannot be had.
+/// Fails with every port that cannot be had. A namespace of its own has every port free.
 pub(super) fn check(plan: &Plan) -> Result<()> {
+    if plan.ground == Ground::Namespaces {
+        return Ok(());
+    }
     let mut taken = String::new();
     for Wanted { process, transport, address } in wanted(plan) {
         if let Err(fault) = try_to_bind(transport, address) {
@@ -44,13 +47,13 @@ fn wanted(plan: &Plan) -> Vec<Wanted> {
     let one = |process: &str, transport, address| Wanted { process: process.to_owned(), transport, address };
     let mut all = vec![one("manager", Transport::Tcp, plan.manager_address())];
     for member in plan.members() {
-        all.push(one(member.name, Transport::Udp, plan.at(member.sip_port)));
+        all.push(one(member.name, Transport::Udp, plan.at(member, member.sip_port)));
         for port in [member.sip_port, member.web_port, member.link_port] {
-            all.push(one(member.name, Transport::Tcp, plan.at(port)));
+            all.push(one(member.name, Transport::Tcp, plan.at(member, port)));
         }
     }
     for node in NODES {
-        let (listen, _) = plan.wan(node);
+        let Some((listen, _)) = plan.relay(node) else { continue };
         all.push(one(&wan_name(node), Transport::Tcp, listen));
         all.push(one(&wan_name(node), Transport::Udp, listen));
     }
@@ -109,7 +112,7 @@ mod tests {
     #[test]
     fn a_port_in_use_is_said_with_the_process_that_has_it_and_the_way_out() {
         // 127.0.0.77 is ours alone, so that this test meets no other demo.
-        let plan = Plan::new("127.0.0.77".parse().unwrap(), "pleiad.test");
+        let plan = Plan::new(Ground::Loopback("127.0.0.77".parse().unwrap()), "pleiad.test");
         assert!(check(&plan).is_ok());
         let _in_the_way = TcpListener::bind("127.0.0.77:7502").unwrap();
         let said = check(&plan).unwrap_err().to_string();

@@ -17,12 +17,13 @@ pub(super) fn network(plan: &Plan, dir: &Path, network: &Network) {
         let role =
             if member.number == 0 { "cluster server".to_owned() } else { format!("node {}", member.number) };
         let login = network.member_logins.get(member.name).map_or("see logins.txt", String::as_str);
-        let web = format!("https://{}", plan.at(member.web_port));
-        let (sip, link) = (plan.at(member.sip_port).to_string(), plan.at(member.link_port).to_string());
+        let web = format!("https://{}", plan.at(member, member.web_port));
+        let (sip, link) =
+            (plan.at(member, member.sip_port).to_string(), plan.at(member, member.link_port).to_string());
         processes.row([member.name, &role, &sip, &web, &link, login]);
     }
     for node in NODES {
-        let (listen, to) = plan.wan(node);
+        let Some((listen, to)) = plan.relay(node) else { continue };
         processes.row([&wan_name(node), "line of a node", "–", "–", &format!("{listen} to {to}"), "–"]);
     }
     let mut phones = Table::new(&["phone", "password", "registrar", "domain"]);
