@@ -87,11 +87,15 @@ impl Plan {
 
     /// The addresses of a network are written into its topology at the first start: a later start must be alike.
     pub(super) fn settle(&self, dir: &Path) -> Result<()> {
-        let (file, ours) = (dir.join("demo.txt"), format!("{:?} {}\n", self.ground, self.domain));
+        let place = match self.ground {
+            Ground::Loopback(address) => format!("--bind {address}"),
+            Ground::Namespaces => "--netns".to_owned(),
+        };
+        let (file, ours) = (dir.join("demo.txt"), format!("{place} --domain {}\n", self.domain));
         match std::fs::read_to_string(&file) {
             Ok(theirs) => ensure!(
                 theirs == ours,
-                "the network in {0} was made for {1}, not for {2}\n  next: start it as it was, or choose another --dir",
+                "the network in {0} was made with `{1}`, not with `{2}`\n  next: start it as it was, or choose another --dir",
                 dir.display(),
                 theirs.trim(),
                 ours.trim()
