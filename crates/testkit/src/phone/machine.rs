@@ -209,7 +209,10 @@ impl Machine {
     fn layer(&mut self, now: Duration, input: transaction::Input<Flow>, out: &mut Vec<Output>) {
         let mut produced = Vec::new();
         self.core.layer.handle(now, input, &mut produced);
-        for output in produced {
+        // What the layer sends by itself (an ACK to a refusal) goes out before what we answer to its news.
+        let (sent, news): (Vec<_>, Vec<_>) =
+            produced.into_iter().partition(|output| matches!(output, transaction::Output::Send { .. }));
+        for output in sent.into_iter().chain(news) {
             self.take(now, output, out);
         }
     }
