@@ -1,6 +1,6 @@
 //! The phone's one call, from the first INVITE to the last 200: one state a variant, one function a happening.
 
-use super::machine::{ALLOW, Command, Core, End, Event, Output};
+use super::machine::{ALLOW, Command, Core, End, Event, Output, is_answerable};
 use media::sdp::{self, Codec, Direction, Local, Negotiated, Session};
 use sip::{ClientKey, Dialog, Message, Method, Name, Request, Response, ServerKey, Status};
 use std::time::Duration;
@@ -28,7 +28,7 @@ pub(super) struct Outgoing {
     key: ClientKey,
     invite: Message,
     local: Local,
-    authorized: bool,
+    tries: u8,
     cancelled: bool,
 }
 
@@ -240,13 +240,11 @@ impl Outgoing {
         if status.is_success() {
             return self.answered(now, response, core, out);
         }
-        let challenged = matches!(status, Status::UNAUTHORIZED | Status::PROXY_AUTHENTICATION_REQUIRED);
-        if challenged
-            && !self.authorized
+        if is_answerable(response, self.tries)
             && !self.cancelled
             && let Some((key, invite)) = core.send_authorized(now, &self.invite, response, out)
         {
-            return Call::Calling(Outgoing { key, invite, authorized: true, ..self });
+            return Call::Calling(Outgoing { key, invite, tries: self.tries + 1, ..self });
         }
         let by_us = self.cancelled;
         over(
@@ -404,9 +402,7 @@ fn dial(now: Duration, number: &str, core: &mut Core, out: &mut Vec<Output>) -> 
         .contact(&core.contact())
         .body(SDP, sdp::offer(&local).to_string().as_bytes());
     match core.send(now, request, out) {
-        Some((key, invite)) => {
-            Call::Calling(Outgoing { key, invite, local, authorized: false, cancelled: false })
-        }
+        Some((key, invite)) => Call::Calling(Outgoing { key, invite, local, tries: 0, cancelled: false }),
         None => Call::Idle,
     }
 }

@@ -14,6 +14,8 @@ use std::time::Duration;
 
 /// The methods a phone answers, for Allow.
 pub(super) const ALLOW: &str = "INVITE, ACK, CANCEL, BYE, OPTIONS, UPDATE, INFO, NOTIFY";
+/// Challenges answered for one request.
+const CHALLENGES_MAX: u8 = 4;
 /// What the phone calls itself.
 const USER_AGENT: &str = "pleiad-phone";
 
@@ -364,6 +366,19 @@ impl Core {
         let uri = request.request_uri()?.to_string();
         Some(client.authorization(request.method(), &uri, &cnonce))
     }
+}
+
+/// True when a refusal is a challenge worth an answer: the first one, or one that says that only the nonce was too old
+/// (RFC 7616 § 3.3), as a registrar does that was started again meanwhile.
+pub(super) fn is_answerable(response: &Message, tries: u8) -> bool {
+    let name = match response.status() {
+        Some(Status::UNAUTHORIZED) => Name::WwwAuthenticate,
+        Some(Status::PROXY_AUTHENTICATION_REQUIRED) => Name::ProxyAuthenticate,
+        _ => return false,
+    };
+    let stale =
+        || response.headers(name).any(|challenge| challenge.to_ascii_lowercase().contains("stale=true"));
+    tries == 0 || (tries < CHALLENGES_MAX && stale())
 }
 
 /// A message we built ourselves; when it is none, that is our own bug.

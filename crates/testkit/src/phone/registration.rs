@@ -1,6 +1,6 @@
 //! The phone's registration (RFC 3261 § 10.2): asked for, refreshed at half its time, tried again when refused.
 
-use super::machine::{Core, Event, Output};
+use super::machine::{Core, Event, Output, is_answerable};
 use sip::{ClientKey, Contacts, Message, Method, Name, Request, Status};
 use std::time::Duration;
 
@@ -24,7 +24,7 @@ enum State {
     Asking {
         key: ClientKey,
         request: Message,
-        authorized: bool,
+        tries: u8,
         expires_s: u32,
     },
     /// It stands; the next one goes out then.
@@ -87,7 +87,7 @@ impl Registration {
             .contact(&core.contact())
             .header(Name::Expires, expires_s);
         self.state = match core.send(now, request, out) {
-            Some((key, request)) => State::Asking { key, request, authorized: false, expires_s },
+            Some((key, request)) => State::Asking { key, request, tries: 0, expires_s },
             None => State::Idle,
         };
     }
@@ -101,14 +101,14 @@ impl Registration {
         core: &mut Core,
         out: &mut Vec<Output>,
     ) -> bool {
-        let State::Asking { key: ours, request, authorized, expires_s } = &self.state else { return false };
+        let State::Asking { key: ours, request, tries, expires_s } = &self.state else { return false };
         let Some(status) = response.status().filter(|_| ours == key) else { return false };
-        let (authorized, expires_s) = (*authorized, *expires_s);
-        if matches!(status, Status::UNAUTHORIZED | Status::PROXY_AUTHENTICATION_REQUIRED) && !authorized {
+        let (tries, expires_s) = (*tries, *expires_s);
+        if is_answerable(response, tries) {
             let sent = core.send_authorized(now, &request.clone(), response, out);
             if let Some((key, request)) = sent {
                 self.cseq = request.cseq().number;
-                self.state = State::Asking { key, request, authorized: true, expires_s };
+                self.state = State::Asking { key, request, tries: tries + 1, expires_s };
                 return true;
             }
         }

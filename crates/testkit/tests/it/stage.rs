@@ -3,6 +3,7 @@
 use anyhow::Context;
 use std::cell::Cell;
 use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
 use std::time::Duration;
 use testkit::live::baresip::{Baresip, Setup};
 use testkit::live::cluster::{Cluster, DOMAIN};
@@ -21,13 +22,22 @@ impl Stage {
         Ok(Stage { cluster: Cluster::deploy()?, next_port: Cell::new(20_000) })
     }
 
+    /// Copies what the network wrote to where it outlives the test.
+    pub fn keep_logs(&self) -> PathBuf {
+        let kept = std::env::temp_dir().join("pleiad-live-failed");
+        let _ = std::fs::remove_dir_all(&kept);
+        let _ =
+            std::process::Command::new("cp").arg("-r").arg(self.cluster.folder.path()).arg(&kept).status();
+        kept
+    }
+
     pub fn port(&self) -> u16 {
         let port = self.next_port.get();
         self.next_port.set(port + 10);
         port
     }
 
-    fn folder(&self, what: &str, port: u16) -> std::path::PathBuf {
+    fn folder(&self, what: &str, port: u16) -> PathBuf {
         self.cluster.folder.path().join(format!("{what}-{port}"))
     }
 
@@ -190,10 +200,7 @@ pub fn tell(stage: &mut Stage, stories: &[(&str, Story)]) {
         }
     }
     if !failed.is_empty() {
-        let kept = std::env::temp_dir().join("pleiad-live-failed");
-        let _ = std::fs::remove_dir_all(&kept);
-        let _ =
-            std::process::Command::new("cp").arg("-r").arg(stage.cluster.folder.path()).arg(&kept).status();
+        let kept = stage.keep_logs();
         panic!(
             "{} of {} stories failed: {failed:?}; logs kept in {}",
             failed.len(),

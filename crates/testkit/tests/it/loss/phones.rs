@@ -8,8 +8,8 @@ use testkit::live::cluster::{Cluster, DOMAIN};
 use testkit::live::star::inside_namespace;
 use testkit::phone::{Command, Event, Options, Phone, PhoneError};
 
-/// Longer than any restart: an answer that does not come in this time will not come.
-const PATIENCE: Duration = Duration::from_secs(40);
+/// A phone that gets no answer in this time asks anew rather than wait for its next retransmission.
+const PATIENCE: Duration = Duration::from_millis(1_500);
 /// Between two acts of a phone.
 const BREATH: Duration = Duration::from_millis(30);
 
@@ -72,7 +72,7 @@ async fn act(line: &Line, desk: &Desk, stop: &AtomicBool) -> Result<(), PhoneErr
                 registered = wanted;
                 desk.settle(line, registered);
             }
-            // The registrar was down for the whole transaction: what it holds is not known, so ask again.
+            // The registrar was down: what it holds is not known, so the same is asked again.
             Err(PhoneError::TimedOut { .. }) => registered = !wanted,
             Err(fault) => return Err(fault),
         }
