@@ -58,6 +58,7 @@ fn steps<'a>(repo: &'a Repo, options: &'a Options) -> Vec<Step<'a>> {
         // The live tests start the processes of this binary, as they are released.
         ("build", cargo(&["build", "--workspace"])),
         ("tests", cargo(&["test", "--workspace", "--no-fail-fast"])),
+        ("browser", Box::new(|| browser(repo))),
     ];
     if options.no_packages {
         steps.retain(|(name, _)| *name != "packages");
@@ -66,4 +67,15 @@ fn steps<'a>(repo: &'a Repo, options: &'a Options) -> Vec<Step<'a>> {
         steps.retain(|(name, _)| name.contains(only.as_str()));
     }
     steps
+}
+
+/// The web faces in a real Chromium, against the demo's processes.
+fn browser(repo: &Repo) -> Result<bool> {
+    const FOLDER: &str = "crates/testkit/tests/browser";
+    if !repo.shows("npm", &["ci", "--prefix", FOLDER, "--no-audit", "--no-fund"])? {
+        return Ok(false);
+    }
+    let mut node = repo.command("node", &["run.js"]);
+    node.current_dir(repo.path(FOLDER)).env("PLEIAD", repo.target().join("debug/pleiad"));
+    Ok(node.status()?.success())
 }

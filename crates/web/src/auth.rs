@@ -15,8 +15,15 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
-/// The name of the session cookie. `__Host-` binds it to this host, to HTTPS and to the whole site.
-pub const COOKIE: &str = "__Host-pleiad";
+/// The name of the session cookie of the server these headers are for. `__Host-` binds it to this host, to HTTPS and
+/// to the whole site. Browsers do not tell ports apart, so the name does: several machines of one demo share a host.
+#[must_use]
+pub fn cookie_name(headers: &HeaderMap) -> String {
+    let host = headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
+    let port = host.rsplit_once(':').map_or("", |(_, port)| port);
+    let port = if port.bytes().all(|b| b.is_ascii_digit()) { port } else { "" };
+    format!("__Host-pleiad{port}")
+}
 
 /// Who asks.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -233,7 +240,7 @@ fn bearer(headers: &HeaderMap) -> Option<&str> {
 }
 
 fn cookie(headers: &HeaderMap) -> Option<&str> {
-    cookie_named(headers, COOKIE)
+    cookie_named(headers, &cookie_name(headers))
 }
 
 /// The value of a cookie.

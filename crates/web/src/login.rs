@@ -83,6 +83,7 @@ async fn login(
     State(shared): State<Shared>,
     Query(wanted): Query<Wanted>,
     source: Option<Extension<Source>>,
+    headers: HeaderMap,
     sent: Sent,
 ) -> Response {
     let (user, password) = (sent.get("user"), sent.exact("password"));
@@ -90,8 +91,11 @@ async fn login(
         Ok(login) => {
             let target = if login.must_change { "/password" } else { own_path(&wanted.next) };
             let mut response = Redirect::to(target).into_response();
-            let cookie =
-                format!("{}={}; Path=/; Secure; HttpOnly; SameSite=Strict", auth::COOKIE, login.token);
+            let cookie = format!(
+                "{}={}; Path=/; Secure; HttpOnly; SameSite=Strict",
+                auth::cookie_name(&headers),
+                login.token
+            );
             flash::set(&mut response, &cookie);
             response
         }
@@ -106,10 +110,9 @@ async fn login(
 async fn logout(State(shared): State<Shared>, headers: HeaderMap) -> Response {
     shared.auth.logout(&headers);
     let mut response = Redirect::to("/login").into_response();
-    flash::set(
-        &mut response,
-        &format!("{}=; Path=/; Max-Age=0; Secure; HttpOnly; SameSite=Strict", auth::COOKIE),
-    );
+    let gone =
+        format!("{}=; Path=/; Max-Age=0; Secure; HttpOnly; SameSite=Strict", auth::cookie_name(&headers));
+    flash::set(&mut response, &gone);
     response
 }
 

@@ -160,24 +160,23 @@ fn tag(body: &mut String, node: Spot, link: Option<&MapLink>) {
 fn machine(body: &mut String, at: Spot, machine: &MapMachine, is_server: bool) {
     let (tone, word) = tone::machine(machine.progress, &machine.live);
     let title = match (is_server, machine.node_number) {
-        (true, _) => "Cluster server".to_owned(),
-        (false, Some(number)) => format!("Node {number}"),
-        (false, None) => "Node, no number yet".to_owned(),
+        (true, _) => "cluster server".to_owned(),
+        (false, Some(number)) => format!("node {number}"),
+        (false, None) => "node, no number yet".to_owned(),
     };
     let detail = match machine.live.sight.as_ref() {
-        Some(sight) => format!("{} phones · {} calls", sight.bindings, sight.calls),
-        None => title.clone(),
+        Some(sight) => format!("{title} · {} phones · {} calls", sight.bindings, sight.calls),
+        None => title,
     };
     let _infallible = write!(
         body,
-        "<a id=\"map-{id}\" href=\"/machines/{id}\" class=\"{tone}\" aria-label=\"{title} {name}: {word}\">{shape}\
+        "<a id=\"map-{id}\" href=\"/machines/{id}\" class=\"{tone}\">{shape}\
          <text class=\"glyph\" x=\"{gx}\" y=\"{ty}\" aria-hidden=\"true\">{glyph}</text>\
          <text class=\"name\" x=\"{tx}\" y=\"{ty}\">{short}</text>\
          <text class=\"word\" x=\"{tx}\" y=\"{wy}\">{word}</text>\
          <text class=\"detail\" x=\"{tx}\" y=\"{dy}\">{detail}</text></a>",
         id = escape(&machine.id),
         tone = tone.name(),
-        name = escape(&machine.name),
         short = escape(&shortened(&machine.name)),
         word = escape(&word),
         glyph = tone.glyph(),

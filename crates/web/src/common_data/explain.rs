@@ -61,7 +61,7 @@ fn outcome(digits: &str, decision: &Decision) -> String {
             )
         }
         Outcome::Elsewhere(who) => format!(
-            "{} {digits} is {}, whom the cluster finds.",
+            "{} {digits} leads to {}; the cluster finds the phones.",
             badge(Tone::Good, "goes through"),
             Cell::code(who)
         ),
