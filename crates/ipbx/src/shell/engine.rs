@@ -14,7 +14,7 @@ use crate::trace::{Party, Trace, Traced};
 use arc_swap::ArcSwapOption;
 use call::{BindingChange, CallRecord, Role};
 use model::MemberNumber;
-use sip::{Flow, Tokens, Transport};
+use sip::{Flow, Method, Tokens, Transport};
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -355,21 +355,28 @@ impl Engine {
             _ => return,
         };
         self.counters.received.fetch_add(1, Ordering::Relaxed);
-        let bytes = message.to_bytes();
-        self.note(now, false, party, flow, &bytes);
+        if !matches!(message.cseq().method, Method::Register | Method::Options) {
+            self.note(now, false, party, flow, (message.call_id(), message.to_bytes()));
+        }
     }
 
     fn note_sent(&mut self, party: Party, flow: Option<&Flow>, bytes: &[u8]) {
-        let now = self.around.clock.now();
-        self.note(now, true, party, flow, bytes);
+        if let Some(call_id) = traced_call_id(bytes) {
+            self.note(self.around.clock.now(), true, party, flow, (&call_id, bytes.to_vec()));
+        }
     }
 
-    fn note(&mut self, at: Duration, sent: bool, party: Party, flow: Option<&Flow>, bytes: &[u8]) {
-        let Some(call_id) = traced_call_id(bytes) else { return };
+    fn note(
+        &mut self,
+        at: Duration,
+        sent: bool,
+        party: Party,
+        flow: Option<&Flow>,
+        (call_id, bytes): (&str, Vec<u8>),
+    ) {
         let local = flow.map_or(self.around.phones.address(), |flow| flow.local);
         let udp = flow.is_some_and(|flow| flow.transport == Transport::Udp);
-        let traced = Traced { at, sent, party, local, udp, bytes: bytes.to_vec() };
-        self.trace.keep(&call_id, traced);
+        self.trace.keep(call_id, Traced { at, sent, party, local, udp, bytes });
     }
 }
 

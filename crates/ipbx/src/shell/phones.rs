@@ -27,6 +27,8 @@ pub const CONNECTIONS_MAX: usize = 10_000;
 pub const CONNECTIONS_PER_SOURCE_MAX: usize = 500;
 /// Messages that may wait for a phone that is slow to read.
 pub const QUEUE_MESSAGES_MAX: usize = 64;
+/// Bytes the system is asked to hold for us each way: a burst of some thousand datagrams.
+const BUFFER_BYTES: usize = 4 * 1024 * 1024;
 /// Local addresses remembered by remote one, for a socket that listens on every address.
 const ROUTES_MAX: usize = 4_096;
 
@@ -107,8 +109,10 @@ impl Listening {
         let tcp = TcpListener::bind(asked).await.map_err(fault)?;
         let address = tcp.local_addr().map_err(fault)?;
         let udp = UdpSocket::bind(address).await.map_err(fault)?;
-        if let Err(refusal) = socket2::SockRef::from(&udp).set_recv_buffer_size(4 * 1024 * 1024) {
-            tracing::debug!(%refusal, "the UDP receive buffer stays small");
+        let socket = socket2::SockRef::from(&udp);
+        let grown = socket.set_recv_buffer_size(BUFFER_BYTES).and(socket.set_send_buffer_size(BUFFER_BYTES));
+        if let Err(refusal) = grown {
+            tracing::debug!(%refusal, "the UDP buffers stay small");
         }
         let shared = Shared {
             udp,

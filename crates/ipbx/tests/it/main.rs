@@ -8,4 +8,5 @@ mod cluster;
 mod enrolment;
 mod objects;
 mod phone;
+mod streams;
 mod world;

@@ -85,6 +85,8 @@ async fn serve(stream: TcpStream, remote: SocketAddr, conn: Conn, acceptor: &Acc
         () = acceptor.stop.cancelled() => return,
         shaken = handshake => match shaken {
             Ok(Ok(stream)) => stream,
+            // Whoever only looks whether the port is open says nothing.
+            Ok(Err(fault)) if fault.kind() == std::io::ErrorKind::UnexpectedEof => return,
             Ok(Err(fault)) => {
                 tracing::warn!(%remote, fault = %tls::explain(&fault), "a connection to the link port is no member's");
                 return;
