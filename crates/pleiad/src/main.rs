@@ -9,6 +9,7 @@ mod manager_role;
 mod phone;
 mod process;
 mod secret;
+mod sim;
 mod table;
 mod wan;
 
@@ -44,6 +45,8 @@ enum Role {
     Ctl(Box<ctl::Options>),
     /// A scriptable soft phone
     Phone(phone::Options),
+    /// Simulated lives of a cluster, each replayable from its seed
+    Sim(sim::Options),
     /// A wide-area line that can be cut, as the demo uses it
     Wan(wan::Options),
 }
@@ -65,6 +68,7 @@ fn run(role: Role) -> Result<ExitCode> {
     match role {
         Role::Ipbx(options) => block_on(ipbx_role::run(options)),
         Role::Console(options) => console::run(&options),
+        Role::Sim(options) => sim::run(options),
         Role::Manager(options) => block_on(manager_role::run(options)),
         Role::Demo(options) => block_on(demo::run(options)),
         Role::Ctl(options) => block_on(async { Ok(ctl::run(*options).await) }),
