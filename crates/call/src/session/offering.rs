@@ -178,8 +178,7 @@ impl Offering {
     pub(super) fn cancel_all_but(&self, turn: &mut Turn<'_>, winner: Option<&ClientKey>) {
         for branch in &self.branches {
             if branch.end().is_none() && Some(&branch.key) != winner {
-                turn.core.drop_branch(&branch.key, &branch.invite);
-                turn.transact(LayerInput::Cancel { key: branch.key.clone() });
+                branch.give_up(turn);
             }
         }
     }
@@ -209,8 +208,7 @@ impl Offering {
     fn cluster_down(mut self, facts: &mut Facts, turn: &mut Turn<'_>) -> Option<State> {
         for branch in &mut self.branches {
             if branch.hop.is_cluster() && branch.reached == Reached::Nothing {
-                turn.core.drop_branch(&branch.key, &branch.invite);
-                turn.transact(LayerInput::Cancel { key: branch.key.clone() });
+                branch.give_up(turn);
                 branch.reached = Reached::End(Cause::UnreachableByCut);
             }
         }
@@ -240,6 +238,17 @@ impl Offering {
 }
 
 impl Branch {
+    /// Nobody waits for its answer any more. Over the cluster, where order is kept, an INVITE nobody has taken is
+    /// not repeated: after a cut it would make the phone ring for nobody.
+    fn give_up(&self, turn: &mut Turn<'_>) {
+        turn.core.drop_branch(&self.key, &self.invite);
+        let key = self.key.clone();
+        turn.transact(match self.hop {
+            Hop::Cluster => LayerInput::Abandon { key },
+            Hop::Phone(_) => LayerInput::Cancel { key },
+        });
+    }
+
     fn end(&self) -> Option<Cause> {
         match self.reached {
             Reached::End(cause) => Some(cause),

@@ -92,8 +92,32 @@ fn a_call_that_meets_an_unnoticed_cut_is_refused_when_it_is_noticed() {
         world.cut(1);
         world.wait_ms(100);
         assert!(world.phone("2101").heard("503/38"));
-        assert_eq!(world.phone("2201").heard, Vec::<String>::new());
         world.one_record(Cause::UnreachableByCut);
+        world.heal(1);
+        world.wait_ms(60_000);
+        assert_eq!(
+            world.phone("2201").heard,
+            Vec::<String>::new(),
+            "it does not ring for nobody after the return"
+        );
+        world.all_idle();
+    });
+}
+
+#[test]
+fn an_invite_that_arrived_and_whose_answers_were_cut_off_is_cancelled_at_the_return() {
+    told(|world| {
+        world.phone("2101").call("2201");
+        // The INVITE is on the last stretch; nothing will come back.
+        world.wait_ms(22);
+        world.cut_unnoticed(1);
+        world.cut(1);
+        world.wait_ms(100);
+        assert!(world.phone("2101").heard("503/38"), "{:?}", world.phone("2101").heard);
+        assert!(world.phone("2201").heard("INVITE") && !world.phone("2201").heard("CANCEL"));
+        world.heal(1);
+        world.wait_ms(5_000);
+        assert!(world.phone("2201").heard("CANCEL"), "{:?}", world.phone("2201").heard);
         world.all_idle();
     });
 }

@@ -7,7 +7,7 @@ use model::Cause;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Lives a test run walks through.
-const LIVES: u64 = 120;
+const LIVES: u64 = 60;
 
 const NUMBERS: [&str; 6] = ["2001", "2002", "2101", "2102", "2201", "2202"];
 

@@ -80,6 +80,7 @@ impl<H: Hop> ClientInvite<H> {
         self.state = match std::mem::replace(&mut self.state, State::Terminated) {
             State::Calling { resend, give_up_at, cancel_wanted } => match event {
                 ClientEvent::Cancel => State::Calling { resend, give_up_at, cancel_wanted: true },
+                ClientEvent::Abandon => self.proceeding(now, limits, None, ClientEvent::Cancel, out),
                 ClientEvent::Tick => self.calling_tick(now, limits, (resend, give_up_at, cancel_wanted), out),
                 ClientEvent::Response(response) => {
                     self.answered(now, limits, response, (cancel_wanted, None), out)
@@ -124,16 +125,17 @@ impl<H: Hop> ClientInvite<H> {
         out: &mut Vec<Effect<H>>,
     ) -> State<H> {
         match event {
-            ClientEvent::Cancel if give_up_at.is_none() => {
+            ClientEvent::Cancel | ClientEvent::Abandon if give_up_at.is_none() => {
                 out.push(Effect::Cancel);
                 State::Proceeding { give_up_at: Some(now + limits.patience()) }
             }
             ClientEvent::Tick if give_up_at.is_some_and(|at| at <= now) => fail(Failure::TimedOut, out),
             ClientEvent::Response(response) => self.answered(now, limits, response, (false, give_up_at), out),
             ClientEvent::Unreachable => fail(Failure::Unreachable, out),
-            ClientEvent::Cancel | ClientEvent::Tick | ClientEvent::Acknowledge { .. } => {
-                State::Proceeding { give_up_at }
-            }
+            ClientEvent::Cancel
+            | ClientEvent::Abandon
+            | ClientEvent::Tick
+            | ClientEvent::Acknowledge { .. } => State::Proceeding { give_up_at },
         }
     }
 

@@ -113,7 +113,10 @@ impl ClientOther {
                     State::Completed { until: now + limits.t4 }
                 })
             }
-            ClientEvent::Tick | ClientEvent::Cancel | ClientEvent::Acknowledge { .. } => None,
+            ClientEvent::Tick
+            | ClientEvent::Abandon
+            | ClientEvent::Cancel
+            | ClientEvent::Acknowledge { .. } => None,
         }
     }
 

@@ -100,6 +100,7 @@ impl<H: Hop> Layer<H> {
             }
             Input::Received { from, message } => self.received_response(now, from, message, out),
             Input::Request { to, request } => self.send_request(now, to, request, false, out),
+            Input::Abandon { key } => self.step_client(now, &key, ClientEvent::Abandon, None, out),
             Input::Cancel { key } => self.step_client(now, &key, ClientEvent::Cancel, None, out),
             Input::Acknowledge { key, to, ack } => self.acknowledge(now, &key, to, &ack, out),
             Input::Respond { key, response } => {

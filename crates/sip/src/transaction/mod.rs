@@ -148,6 +148,13 @@ pub enum Input<H> {
         /// The request.
         request: Message,
     },
+    /// Give up an INVITE of ours on a hop that keeps the order of what it does not lose: it is not sent again, and
+    /// the CANCEL goes out at once, since it cannot overtake the INVITE (RFC 3261 §9.1 has it wait for that reason).
+    /// So an INVITE that was lost stays lost, and one that arrived is cancelled though its answers were lost.
+    Abandon {
+        /// The INVITE.
+        key: ClientKey,
+    },
     /// Give up an INVITE of ours. The CANCEL waits for a provisional response (RFC 3261 §9.1).
     Cancel {
         /// The INVITE.
@@ -275,6 +282,7 @@ enum Effect<H> {
 #[derive(Debug, Clone, Copy)]
 enum ClientEvent<'m, H> {
     Response(&'m Message),
+    Abandon,
     Cancel,
     Acknowledge { to: &'m H, ack: &'m Message },
     Unreachable,
