@@ -7,7 +7,7 @@ use call::{
 };
 use cluster::{LiveBinding, LogEntry};
 use model::tables::Tables;
-use model::{ClusterId, Extension, MemberNumber, Record};
+use model::{Change, ClusterId, Extension, Kind, MemberNumber, Record};
 use sip::{Flow, Message};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
@@ -115,6 +115,9 @@ impl CallSide {
             },
             CallInput::Link(notice) => self.link(now, notice, &mut said, out),
             CallInput::Changes(changes) => {
+                if let Some(centre) = &mut self.centre {
+                    changes.iter().filter_map(deleted_node).for_each(|member| centre.forget(member));
+                }
                 self.edge.handle(now, call::Input::Changes(changes), &mut said);
             }
             CallInput::HangUp(call) => self.edge.handle(now, call::Input::HangUp(call), &mut said),
@@ -271,6 +274,12 @@ impl Centre {
         Centre { relay, location, published: BTreeMap::new() }
     }
 
+    /// A node that left the cluster is nowhere any more, not beyond a cut.
+    fn forget(&mut self, member: MemberNumber) {
+        self.location.forget(member);
+        self.published.remove(&member);
+    }
+
     fn learn(&mut self, now: Duration, notice: LinkNotice) {
         match notice {
             LinkNotice::LiveReset(member, all) => {
@@ -299,6 +308,13 @@ impl Centre {
             | LinkNotice::Changes(_)
             | LinkNotice::Snapshot(_) => {}
         }
+    }
+}
+
+fn deleted_node(change: &Change) -> Option<MemberNumber> {
+    match change {
+        Change::Delete { kind: Kind::Node, key, .. } => key.parse().ok(),
+        Change::Delete { .. } | Change::Put(_) => None,
     }
 }
 

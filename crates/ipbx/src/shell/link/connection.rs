@@ -22,8 +22,10 @@ pub const UNACKNOWLEDGED_MAX: Duration = Duration::from_secs(4);
 const FLUSH_MAX: Duration = Duration::from_millis(300);
 /// Bytes read at a time.
 const READ_BYTES: usize = 64 * 1024;
-/// Bytes the system may hold unsent: small, so that heartbeats never wait behind a snapshot.
+/// Bytes the system may hold for a connection, on the way and unsent.
 const SEND_BUFFER_BYTES: usize = 128 * 1024;
+/// Bytes of those that it may hold unsent: few, so that a heartbeat never waits long behind a snapshot.
+const UNSENT_BYTES: u32 = 16 * 1024;
 
 /// The open connections; clones share them.
 #[derive(Clone, Default)]
@@ -92,6 +94,7 @@ pub fn tune(stream: &TcpStream) -> io::Result<()> {
     socket.set_keepalive(false)?;
     socket.set_tcp_user_timeout(Some(UNACKNOWLEDGED_MAX))?;
     socket.set_send_buffer_size(SEND_BUFFER_BYTES)?;
+    socket.set_tcp_notsent_lowat(UNSENT_BYTES)?;
     // Whoever drops the stream resets it; a clean end is made by an explicit shutdown.
     socket.set_linger(Some(Duration::ZERO))
 }

@@ -21,8 +21,8 @@ use std::time::Duration;
 use store::{ConfigStore, RuntimeStore, RuntimeWrite};
 use web::events::Hub;
 
-/// Pieces of input from connections that may wait for the link thread.
-const PIECES_MAX: usize = 4_096;
+/// Pieces of input from connections, of 64 KiB at most, that may wait for the link thread.
+const PIECES_MAX: usize = 512;
 /// Log entries given to the link at a time.
 const LOGS_AT_A_TIME: u32 = 200;
 
