@@ -5,7 +5,8 @@
 
 use crate::view::{
     ClaimRequest, ConfigureRequest, Deployment, Doctor, MachineCreate, MachineEdit, MachineView, ManagerView,
-    Map, MultiSiteRequest, MultiSiteView, ObjectValue, Operation, RegionRequest, RegionView,
+    Map, MultiSiteRequest, MultiSiteView, ObjectValue, Operation, OperatorCreated, OperatorRequest,
+    OperatorView, RegionRequest, RegionView,
 };
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
@@ -273,6 +274,30 @@ impl Client {
     /// See [`ClientError`].
     pub async fn operations(&self, limit: usize) -> Result<Vec<Operation>, ClientError> {
         self.wire.get(&format!("/api/v1/operations?limit={limit}")).await
+    }
+
+    /// Who may log in.
+    ///
+    /// # Errors
+    /// See [`ClientError`].
+    pub async fn operators(&self) -> Result<Vec<OperatorView>, ClientError> {
+        self.wire.get("/api/v1/operators").await
+    }
+
+    /// Makes an account, or gives one another role and a new password; the answer shows the password once.
+    ///
+    /// # Errors
+    /// See [`ClientError`].
+    pub async fn set_operator(&self, user: &str, role: Role) -> Result<OperatorCreated, ClientError> {
+        self.wire.put(&format!("/api/v1/operators/{}", escaped(user)), &OperatorRequest { role }).await
+    }
+
+    /// Removes an account.
+    ///
+    /// # Errors
+    /// See [`ClientError`].
+    pub async fn delete_operator(&self, user: &str) -> Result<(), ClientError> {
+        self.wire.delete(&format!("/api/v1/operators/{}", escaped(user))).await
     }
 
     /// The supervision map (DEP-45).

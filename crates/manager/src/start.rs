@@ -115,6 +115,7 @@ impl Manager {
             vault,
             hub: hub.clone(),
             contact,
+            auth: auth.clone(),
             certificate_ends_ms: authority::ends_ms(&pair.certificate_pem),
         })?;
         let router = api::router(service.clone(), auth, hub);

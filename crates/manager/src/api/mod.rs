@@ -3,6 +3,7 @@
 
 mod clusters;
 mod deployment;
+mod operators;
 mod supervision;
 mod topology;
 
@@ -62,6 +63,7 @@ fn routes() -> OpenApiRouter<Service> {
         .merge(topology::routes())
         .merge(deployment::routes())
         .merge(clusters::routes())
+        .merge(operators::routes())
         .merge(supervision::routes())
 }
 

@@ -39,6 +39,7 @@ impl Service {
         let nonce = web::secret::token().map_err(ServiceError::Ours)?;
         let secret = machine::claim(&target.address, &look, code, &nonce, self.contact().clone()).await?;
         self.vault().keep_machine(key, &secret)?;
+        self.disconnect(key);
         self.announcements().know(key, &secret.announce_token);
         let fingerprint = look.fingerprint.to_string();
         let pinned = fingerprint.clone();
@@ -152,6 +153,7 @@ impl Service {
             Ok((Commit::new().delete(Kind::Machine, key), next, ()))
         })
         .await?;
+        self.disconnect(key);
         self.announcements().forget(key);
         self.sights().forget(key);
         self.vault().forget_machine(key)?;

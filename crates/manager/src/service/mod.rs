@@ -8,6 +8,7 @@ pub mod deployment;
 pub mod error;
 pub mod journal;
 pub mod objects;
+pub mod operators;
 pub mod topology;
 
 mod announce;
@@ -25,10 +26,10 @@ use crate::supervision::Sights;
 use crate::vault::Vault;
 use crate::view::Operation;
 use model::topology as domain;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use store::{ConfigStore, OperationQuery};
-use web::{ApiError, Hub, Principal};
+use web::{ApiError, Auth, Fingerprint, Hub, Principal};
 
 /// Everything the service stands on.
 #[derive(Debug)]
@@ -41,6 +42,8 @@ pub struct Foundation {
     pub hub: Hub,
     /// What machines are told at the claim.
     pub contact: ManagerContact,
+    /// Who may log in.
+    pub auth: Auth,
     /// When the manager's web certificate ends, Unix time.
     pub certificate_ends_ms: Option<u64>,
 }
@@ -57,11 +60,13 @@ struct Inner {
     vault: Vault,
     hub: Hub,
     contact: ManagerContact,
+    auth: Auth,
     certificate_ends_ms: Option<u64>,
     journal: Journal,
     topology: RwLock<Arc<Topology>>,
     editing: tokio::sync::Mutex<()>,
     busy: Mutex<BTreeSet<String>>,
+    connections: Mutex<BTreeMap<String, Connection>>,
     announcements: Announcements,
     sights: Sights,
 }
@@ -85,11 +90,13 @@ impl Service {
             vault: on.vault,
             hub: on.hub,
             contact: on.contact,
+            auth: on.auth,
             certificate_ends_ms: on.certificate_ends_ms,
             journal,
             topology: RwLock::new(Arc::new(topology)),
             editing: tokio::sync::Mutex::default(),
             busy: Mutex::default(),
+            connections: Mutex::default(),
             announcements,
             sights: Sights::default(),
         };
@@ -122,6 +129,10 @@ impl Service {
 
     pub(crate) fn contact(&self) -> &ManagerContact {
         &self.inner.contact
+    }
+
+    pub(crate) fn auth(&self) -> &Auth {
+        &self.inner.auth
     }
 
     pub(crate) fn certificate_ends(&self) -> Option<u64> {
@@ -165,9 +176,27 @@ impl Service {
     pub(crate) fn connect(&self, key: &str, machine: &domain::Machine) -> Result<Machine, ServiceError> {
         let early = || model::deploy::Refusal::TooEarly { needed: "claimed" };
         let fingerprint = machine.progress.fingerprint().ok_or_else(early)?;
-        let fingerprint = fingerprint.parse().map_err(|_| early())?;
+        let fingerprint: Fingerprint = fingerprint.parse().map_err(|_| early())?;
+        let mut connections = self.connections();
+        if let Some(known) = connections.get(key)
+            && (&known.address, known.fingerprint) == (&machine.address, fingerprint)
+        {
+            return Ok(known.machine.clone());
+        }
         let secret = self.inner.vault.machine(key)?.ok_or_else(early)?;
-        Ok(Machine::new(&machine.address, fingerprint, &secret.token)?)
+        let address = machine.address.clone();
+        let machine = Machine::new(&address, fingerprint, &secret.token)?;
+        connections.insert(key.to_owned(), Connection { address, fingerprint, machine: machine.clone() });
+        Ok(machine)
+    }
+
+    /// The machine has other tokens from now on, or is gone.
+    pub(crate) fn disconnect(&self, key: &str) {
+        self.connections().remove(key);
+    }
+
+    fn connections(&self) -> std::sync::MutexGuard<'_, BTreeMap<String, Connection>> {
+        self.inner.connections.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Plans an edit on the present topology, commits it, and swaps it in; one at a time.
@@ -192,6 +221,14 @@ impl Service {
         }
         Ok(Turn { service: self.clone(), key: key.to_owned() })
     }
+}
+
+/// A kept connection, and what it was made for.
+#[derive(Debug)]
+struct Connection {
+    address: domain::HostPort,
+    fingerprint: Fingerprint,
+    machine: Machine,
 }
 
 /// The right to deploy one machine.

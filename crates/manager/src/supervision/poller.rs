@@ -1,7 +1,6 @@
 //! One task a machine asks it for its state, on a connection that is kept.
 
 use super::LOST_AFTER;
-use crate::machine::Machine;
 use crate::service::Service;
 use model::topology::HostPort;
 use std::collections::BTreeMap;
@@ -56,25 +55,22 @@ fn subjects(service: &Service) -> BTreeMap<String, Subject> {
 }
 
 async fn watch(service: Service, key: String) {
-    let machine = match service.machine(&key) {
-        Ok(machine) => machine,
-        Err(fault) => {
-            tracing::warn!(%key, %fault, "a machine cannot be supervised");
-            service.sights().failed(&key, fault.to_string(), Instant::now());
-            return;
-        }
-    };
     let mut tick = tokio::time::interval(PERIOD);
     tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         tick.tick().await;
-        if ask(&service, &key, &machine).await {
+        if ask(&service, &key).await {
             service.hub().publish("map", &key);
         }
     }
 }
 
-async fn ask(service: &Service, key: &str, machine: &Machine) -> bool {
+/// The machine is looked up each time: its tokens may be others since the last.
+async fn ask(service: &Service, key: &str) -> bool {
+    let machine = match service.machine(key) {
+        Ok(machine) => machine,
+        Err(fault) => return service.sights().failed(key, fault.to_string(), Instant::now()),
+    };
     let answer = tokio::time::timeout(LOST_AFTER, machine.state()).await;
     let now = Instant::now();
     match answer {

@@ -5,10 +5,12 @@
 //! ones shown exactly once (a generated password, a token) has a field here.
 
 pub mod operation;
+pub mod operator;
 pub mod supervision;
 pub mod topology;
 
 pub use operation::{Operation, OperationOutcome, StepReport};
+pub use operator::{OperatorCreated, OperatorRequest, OperatorView};
 pub use supervision::{
     Check, Doctor, LinkState, LiveState, MachineSight, Map, MapLink, MapMachine, Reach, Verdict,
 };

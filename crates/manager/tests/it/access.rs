@@ -1,7 +1,7 @@
 //! Who gets in, what a viewer may not, and what a restart keeps.
 
 use crate::impostor::Impostor;
-use crate::world::{World, config, login};
+use crate::world::{World, code, config, login};
 use manager::client::Client;
 use manager::view::{Progress, RegionRequest};
 use manager::{Manager, StartError};
@@ -58,6 +58,32 @@ async fn a_viewer_looks_and_changes_nothing() {
         assert_eq!(ApiError::from(refused.unwrap_err()).code, "read-only-account");
     }
     assert!(service.regions().is_empty());
+}
+
+#[tokio::test]
+async fn an_administrator_makes_a_viewer_who_looks_and_changes_nothing_by_the_api() {
+    let world = World::empty().await;
+    let made = world.client.set_operator("guest", Role::Viewer).await.unwrap();
+    let mut guest = Client::new(&world.manager.address().to_string(), world.manager.fingerprint()).unwrap();
+    guest.login("guest", &made.password).await.unwrap();
+    assert!(guest.machines().await.unwrap().is_empty());
+    let refused = guest.create_region(&region("France")).await.unwrap_err();
+    assert_eq!(refused.refusal().unwrap().code, "read-only-account");
+    assert!(
+        guest.operators().await.is_err() && guest.set_operator("guest", Role::Administrator).await.is_err()
+    );
+    assert!(world.client.regions().await.unwrap().is_empty());
+    world.client.delete_operator("guest").await.unwrap();
+    assert!(guest.machines().await.is_err(), "its session has ended");
+    assert!(guest.login("guest", &made.password).await.is_err());
+}
+
+#[tokio::test]
+async fn the_last_administrator_can_neither_go_nor_become_a_viewer() {
+    let world = World::empty().await;
+    assert_eq!(code(world.client.delete_operator("admin").await), "last-administrator");
+    assert_eq!(code(world.client.set_operator("admin", Role::Viewer).await), "last-administrator");
+    assert_eq!(world.client.operators().await.unwrap()[0].role, Role::Administrator);
 }
 
 #[tokio::test]

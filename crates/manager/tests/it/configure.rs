@@ -71,6 +71,24 @@ async fn dep_28_a_node_with_subscribers_is_refused_and_neither_it_nor_its_server
 }
 
 #[tokio::test]
+async fn arc_24_the_231st_node_is_refused_and_touched_no_more() {
+    let (world, server) = World::with_cluster().await;
+    for number in 1..=230 {
+        let record = serde_json::json!({"name": "n", "dongle_id": format!("FULL-{number}")});
+        server.told().objects.insert(format!("node/{number}"), record);
+    }
+    let (key, node) = world.claimed_node("N", told("BBBB-1")).await;
+    world.client.identify(&key).await.unwrap();
+    let refused = world.client.configure(&key, false).await.unwrap_err();
+    let refusal = refused.refusal().unwrap();
+    assert_eq!(refusal.code, "cluster-full");
+    assert_eq!(refusal.message, "number: the cluster has 230 nodes; a cluster server accepts no more");
+    assert!(node.told().roles.is_empty());
+    assert_eq!(server.told().objects.len(), 230);
+    assert_eq!(world.client.machine(&key).await.unwrap().progress, Progress::Identified);
+}
+
+#[tokio::test]
 async fn dcs_21_dep_34_calls_that_are_up_stop_a_configuration_unless_it_is_forced() {
     let world = World::with_site().await;
     let machine = Impostor::start(Told { calls: 2, ..told("AAAA-0001") }).await;
