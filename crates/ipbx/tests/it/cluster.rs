@@ -59,7 +59,7 @@ async fn syn_01_a_change_is_in_force_on_the_node_within_50_ms_of_its_200() {
 }
 
 #[tokio::test]
-async fn a_node_refuses_to_write_what_its_cluster_server_owns_and_names_it() {
+async fn syn_14_a_node_refuses_to_write_what_its_cluster_server_owns_and_names_it() {
     let (_authority, centre, node) = pair().await;
     let before = node.state().await["position"].clone();
     let outcome =

@@ -166,7 +166,7 @@ fn plain(value: Option<&Value>) -> String {
 }
 
 /// A piece of a path or query: what is not plain is percent-encoded (RFC 3986 § 2.1).
-fn segment(text: &str) -> String {
+pub(super) fn segment(text: &str) -> String {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~');
     text.bytes()
         .map(|byte| if plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") })

@@ -1,6 +1,8 @@
 //! `ctl object …`: the objects of a cluster, written at its cluster server (SYN-01, SYN-02, SYN-06, SYN-08).
 
 use super::Fault;
+use super::cluster::segment;
+use super::machine::find;
 use super::print::Form;
 use anyhow::Context;
 use clap::{Args, Subcommand, builder::PossibleValuesParser};
@@ -20,6 +22,9 @@ pub(super) enum Command {
     List {
         #[command(flatten)]
         whose: Whose,
+        /// As this machine holds them, instead of the cluster server
+        #[arg(long, value_name = "MACHINE")]
+        at: Option<String>,
     },
     /// Print one object
     Get {
@@ -27,6 +32,9 @@ pub(super) enum Command {
         whose: Whose,
         /// Its key
         key: String,
+        /// As this machine holds it, instead of the cluster server
+        #[arg(long, value_name = "MACHINE")]
+        at: Option<String>,
     },
     /// Create or replace an object
     #[command(after_help = "Examples:
@@ -67,17 +75,33 @@ pub(super) struct Whose {
 
 pub(super) async fn run(client: &Client, command: Command, form: Form) -> Result<(), Fault> {
     match command {
-        Command::List { whose } => {
-            let id = cluster(client, whose.cluster.as_deref()).await?;
-            let objects = client.objects(&id, &whose.kind).await?;
+        Command::List { whose, at } => {
+            let objects = match at {
+                Some(machine) => {
+                    let path = format!("objects/{}", whose.kind);
+                    client.ask(&find(client, &machine).await?.id, &path).await?
+                }
+                None => {
+                    client.objects(&cluster(client, whose.cluster.as_deref()).await?, &whose.kind).await?
+                }
+            };
             let columns = columns(&whose.kind);
             let columns: Vec<(&str, &str)> =
                 columns.iter().map(|(title, at)| (*title, at.as_str())).collect();
             form.foreign(&objects, &columns)
         }
-        Command::Get { whose, key } => {
-            let id = cluster(client, whose.cluster.as_deref()).await?;
-            form.foreign(&client.object(&id, &whose.kind, &key).await?, &[])
+        Command::Get { whose, key, at } => {
+            let object = match at {
+                Some(machine) => {
+                    let path = format!("objects/{}/{}", whose.kind, segment(&key));
+                    client.ask(&find(client, &machine).await?.id, &path).await?
+                }
+                None => {
+                    let id = cluster(client, whose.cluster.as_deref()).await?;
+                    client.object(&id, &whose.kind, &key).await?
+                }
+            };
+            form.foreign(&object, &[])
         }
         Command::Put { whose, key, value } => {
             let value: Value = serde_json::from_str(&given(value)?)?;

@@ -80,6 +80,21 @@ impl Demo {
         }
     }
 
+    /// What `pleiad ctl` says, as the first operator.
+    fn ctl(&self, words: &[&str]) -> serde_json::Value {
+        let output = pleiad()
+            .args(["ctl", "--json"])
+            .args(words)
+            .env("PLEIAD_MANAGER", format!("{}:7443", self.address))
+            .env("PLEIAD_USER", "admin")
+            .env("PLEIAD_PASSWORD_FILE", self.dir().join("manager.txt"))
+            .env("PLEIAD_CONFIG_DIR", self.dir().join("ctl"))
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "ctl {words:?}: {output:?}");
+        serde_json::from_slice(&output.stdout).unwrap()
+    }
+
     fn stop(&mut self) {
         assert!(self.ask(&["stop"]).status.success());
         let status = self.running.take().unwrap().wait().unwrap();
@@ -142,6 +157,34 @@ fn from_an_empty_folder_to_calls_a_cut_a_return_and_a_second_start() {
     assert_eq!(demo.status("cs")["revision"], before["revision"], "nothing was written again");
     assert_eq!(std::fs::read_to_string(demo.dir().join("phones.csv")).unwrap(), phones);
     assert!(heard(&demo.ask(&["call", "2101", "2201", "--seconds", "1"])));
+    demo.stop();
+}
+
+/// ARC-22 (one site number), DEP-33 (role set by the manager), DEP-35 (PBX_INFOS after the role), DEP-36 (the node dials,
+/// and accepts nothing), DEP-41 (the general-purpose subscriber of the node is that of the cluster server).
+#[test]
+fn after_the_deployment_each_node_is_what_the_manager_made_it() {
+    let mut demo = Demo::start("127.0.0.55");
+    let centre = demo.ctl(&["state", "cs"]);
+    let general = demo.ctl(&["object", "get", "subscriber", "0000"]);
+    let log = demo.ctl(&["operations", "--limit", "200"]);
+    for (name, number, link_port) in [("node-1", 1, 7602), ("node-2", 2, 7603)] {
+        let state = demo.ctl(&["state", name]);
+        assert_eq!((&state["role"], &state["node_number"]), (&"node".into(), &number.into()), "DEP-33");
+        assert_eq!(state["cluster"], centre["cluster"], "ARC-22: one id, one site number");
+        let announced = |entry: &serde_json::Value| {
+            entry["who"] == name && entry["detail"].as_str().is_some_and(|text| text.starts_with("PBX_INFOS"))
+        };
+        assert!(log.as_array().unwrap().iter().any(announced), "DEP-35: {name} announced itself");
+        assert_eq!(state["uplink"]["state"], "connected", "DEP-36: by a connection it dialled");
+        assert!(std::net::TcpStream::connect((demo.address, link_port)).is_err(), "DEP-36: it accepts none");
+        assert_eq!(state["digest"].as_str().map(str::len), Some(64));
+    }
+    assert_eq!(general["value"]["general_purpose"], true);
+    for name in ["node-1", "node-2"] {
+        let copy = demo.ctl(&["object", "get", "subscriber", "0000", "--at", name]);
+        assert_eq!(copy["value"], general["value"], "DEP-41: the same number with the same parameters");
+    }
     demo.stop();
 }
 
