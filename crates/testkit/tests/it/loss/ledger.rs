@@ -108,11 +108,14 @@ impl Desk {
         lock(&self.state).settled.insert(line.extension.clone(), (line.clone(), registered));
     }
 
-    /// No phone begins anything more; returns those that wait for nothing.
-    pub fn pause(&self) -> Vec<(Line, bool)> {
-        let mut state = lock(&self.state);
-        state.paused = true;
-        state.settled.values().cloned().collect()
+    /// No phone begins anything more; what is on its way stays so.
+    pub fn pause(&self) {
+        lock(&self.state).paused = true;
+    }
+
+    /// The phones that wait for nothing.
+    pub fn settled(&self) -> Vec<(Line, bool)> {
+        lock(&self.state).settled.values().cloned().collect()
     }
 
     pub fn resume(&self) {
