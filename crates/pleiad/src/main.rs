@@ -6,6 +6,7 @@ mod demo;
 mod ipbx_role;
 mod log;
 mod manager_role;
+mod memory;
 mod phone;
 mod process;
 mod secret;
@@ -52,6 +53,7 @@ enum Role {
 }
 
 fn main() -> ExitCode {
+    memory::return_large_blocks();
     let Arguments { parent_pipe, role } = Arguments::parse();
     let outcome = if parent_pipe { process::end_with_parent() } else { Ok(()) };
     match outcome.and_then(|()| run(role)) {
