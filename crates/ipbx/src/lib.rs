@@ -20,6 +20,7 @@ pub mod identity;
 pub mod machine;
 pub mod member;
 pub mod pages;
+pub mod rescue;
 pub mod role;
 pub mod running;
 pub mod service;

@@ -18,6 +18,7 @@ use std::time::Duration;
 #[command(after_help = "Examples:
   pleiad console --config ipbx.toml identity
   pleiad console --config ipbx.toml claim-code
+  pleiad console --config ipbx.toml reset-password
   pleiad console --config ipbx.toml total-start")]
 pub(crate) struct Options {
     /// The settings file of the call server
@@ -35,6 +36,8 @@ enum Command {
     ClaimCode,
     /// Role, cluster and whether the process runs
     State,
+    /// Give the account `admin` of the web administration a new password
+    ResetPassword,
     /// TOTAL start: make this machine as empty and unclaimed as a new one
     TotalStart {
         /// The dongle id, typed beforehand, for scripts
@@ -44,12 +47,13 @@ enum Command {
 }
 
 /// Does one thing and ends.
-pub(crate) fn run(options: &Options) -> Result<ExitCode> {
+pub(crate) async fn run(options: Options) -> Result<ExitCode> {
     let config = Config::load(&options.config)?;
     match &options.command {
         Command::Identity => identity(&config),
         Command::ClaimCode => claim_code(&config.dir),
         Command::State => state(&config),
+        Command::ResetPassword => reset_password(&config).await,
         Command::TotalStart { confirm } => total_start(&config, confirm.as_deref()),
     }?;
     Ok(ExitCode::SUCCESS)
@@ -105,6 +109,15 @@ fn runs(config: &Config) -> bool {
     TcpStream::connect_timeout(&(ip, config.web_port).into(), Duration::from_secs(1)).is_ok()
 }
 
+async fn reset_password(config: &Config) -> Result<()> {
+    ensure!(!runs(config), "the call server runs: stop it first (systemctl stop pleiad-ipbx)");
+    known_identity(config)?;
+    let password = ipbx::rescue::reset_admin_password(config).await?;
+    println!("admin {password}");
+    println!("it must be changed at the next login");
+    Ok(())
+}
+
 /// Empties the state folder, once the operator has typed which machine this is.
 fn total_start(config: &Config, confirmed: Option<&str>) -> Result<()> {
     ensure!(!runs(config), "the call server runs: stop it first (systemctl stop pleiad-ipbx)");
@@ -148,6 +161,17 @@ mod tests {
         std::fs::create_dir(&config.dir).unwrap();
         let identity = Identity::load_or_make(&config.dir, &config.name, config.bind).unwrap();
         (folder, config, identity.dongle_id.to_string())
+    }
+
+    #[tokio::test]
+    async fn a_new_password_is_made_for_a_machine_that_does_not_run() {
+        let (_folder, config, _) = machine();
+        let (first, second) = (
+            ipbx::rescue::reset_admin_password(&config).await.unwrap(),
+            ipbx::rescue::reset_admin_password(&config).await.unwrap(),
+        );
+        assert!(first.len() >= 12 && first != second);
+        reset_password(&config).await.unwrap();
     }
 
     #[test]

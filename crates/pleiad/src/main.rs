@@ -69,7 +69,7 @@ fn main() -> ExitCode {
 fn run(role: Role) -> Result<ExitCode> {
     match role {
         Role::Ipbx(options) => block_on(ipbx_role::run(options)),
-        Role::Console(options) => console::run(&options),
+        Role::Console(options) => block_on(console::run(options)),
         Role::Sim(options) => sim::run(options),
         Role::Manager(options) => block_on(manager_role::run(options)),
         Role::Demo(options) => block_on(demo::run(options)),
