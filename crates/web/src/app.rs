@@ -52,7 +52,7 @@ pub(crate) struct Shared {
 }
 
 #[derive(Debug, Deserialize)]
-struct Wanted {
+pub(crate) struct Wanted {
     topics: Option<String>,
 }
 
@@ -63,7 +63,7 @@ impl App {
         let common = login::routes()
             .route("/assets/{name}", get(assets::get))
             .route("/events", get(events))
-            .route("/api/v1/events", get(events))
+            .route("/api/v1/events", get(events_api))
             .with_state(shared.clone());
         Router::new()
             .merge(self.routes)
@@ -91,6 +91,17 @@ async fn events(
     Query(wanted): Query<Wanted>,
 ) -> Result<Response, ApiError> {
     shared.hub.respond(wanted.topics.as_deref())
+}
+
+/// Events from now on, as server-sent events; with `topics` only those, separated by commas.
+#[utoipa::path(get, path = "/api/v1/events", params(("topics" = Option<String>, Query)),
+    responses((status = 200, content_type = "text/event-stream", body = String)))]
+pub(crate) async fn events_api(
+    shared: State<Shared>,
+    viewer: Viewer,
+    wanted: Query<Wanted>,
+) -> Result<Response, ApiError> {
+    events(shared, viewer, wanted).await
 }
 
 /// Draws a refusal as a page when a person asked.

@@ -2,7 +2,7 @@
 
 use crate::app::Shared;
 use crate::auth::{self, Login};
-use crate::error::ApiError;
+use crate::error::{ApiError, ErrorBody};
 use crate::flash;
 use crate::form::{Field, Form, Sent};
 use crate::guard::Viewer;
@@ -29,14 +29,14 @@ pub(crate) fn routes() -> Router<Shared> {
 }
 
 /// Who logs in by the API.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, utoipa::ToSchema)]
 struct Credentials {
     user: String,
     password: String,
 }
 
 /// Who changes a password by the API.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, utoipa::ToSchema)]
 struct Change {
     old: String,
     new: String,
@@ -154,6 +154,14 @@ async fn password(
     }
 }
 
+/// The part of the API that is the same on both faces, for their OpenAPI documents.
+#[derive(utoipa::OpenApi)]
+#[openapi(paths(api_login, api_logout, api_password, crate::app::events_api))]
+pub struct Document;
+
+/// Logs in; the answer's token is sent with every further request.
+#[utoipa::path(post, path = "/api/v1/login", request_body = Credentials, security(()),
+    responses((status = 200, body = Login), (status = 401, body = ErrorBody), (status = 429, body = ErrorBody)))]
 async fn api_login(
     State(shared): State<Shared>,
     source: Option<Extension<Source>>,
@@ -163,11 +171,16 @@ async fn api_login(
     Ok(Json(shared.auth.login(address(source), &user, &password, Carrier::Bearer).await?))
 }
 
+/// Ends the session.
+#[utoipa::path(post, path = "/api/v1/logout", responses((status = 200)))]
 async fn api_logout(State(shared): State<Shared>, headers: HeaderMap) -> Json<()> {
     shared.auth.logout(&headers);
     Json(())
 }
 
+/// Changes the own password; all sessions of the account end.
+#[utoipa::path(post, path = "/api/v1/password", request_body = Change,
+    responses((status = 200), (status = 400, body = ErrorBody), (status = 401, body = ErrorBody)))]
 async fn api_password(
     State(shared): State<Shared>,
     principal: Option<Extension<crate::Principal>>,

@@ -61,7 +61,9 @@ pub(crate) fn router(machine: &Machine) -> Router {
 }
 
 fn routes() -> OpenApiRouter<Machine> {
-    OpenApiRouter::with_openapi(Document::openapi())
+    let mut document = Document::openapi();
+    document.merge(web::login::Document::openapi());
+    OpenApiRouter::with_openapi(document)
         .merge(enrolment::routes())
         .merge(state::routes())
         .merge(objects::routes())

@@ -55,7 +55,7 @@ async fn configure(
 }
 
 /// PBX_INFOS: a machine says that it has started or taken a role (DEP-35). The token is the one it gave at its claim.
-#[utoipa::path(post, path = "/api/v1/announce", request_body = Announcement,
+#[utoipa::path(post, path = "/api/v1/announce", request_body = Announcement, security(()),
     responses((status = 200), (status = 401, body = ErrorBody)))]
 async fn announce(
     State(service): State<Service>,

@@ -22,6 +22,7 @@ use web::{Auth, Hub};
 #[openapi(
     info(title = "Pleiad manager", description = "Topology, deployment, supervision of Pleiad clusters."),
     components(schemas(ErrorBody)),
+    security(("bearer" = [])),
     modifiers(&Bearer)
 )]
 struct Document;
@@ -59,7 +60,9 @@ pub(crate) fn router(service: Service, auth: Auth, hub: Hub) -> Router {
 }
 
 fn routes() -> OpenApiRouter<Service> {
-    OpenApiRouter::with_openapi(Document::openapi())
+    let mut document = Document::openapi();
+    document.merge(web::login::Document::openapi());
+    OpenApiRouter::with_openapi(document)
         .merge(topology::routes())
         .merge(deployment::routes())
         .merge(clusters::routes())
@@ -94,6 +97,9 @@ mod tests {
             "/api/v1/map",
             "/api/v1/doctor",
             "/api/v1/announce",
+            "/api/v1/login",
+            "/api/v1/events",
+            "/api/v1/operators/{user}",
         ] {
             assert!(document.paths.paths.contains_key(path), "{path}");
         }

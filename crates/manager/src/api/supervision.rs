@@ -23,7 +23,7 @@ pub(super) fn routes() -> OpenApiRouter<Service> {
 }
 
 /// Who the manager is; open to all.
-#[utoipa::path(get, path = "/api/v1/manager", responses((status = 200, body = ManagerView)))]
+#[utoipa::path(get, path = "/api/v1/manager", security(()), responses((status = 200, body = ManagerView)))]
 async fn manager(State(service): State<Service>) -> Json<ManagerView> {
     let release = model::release::THIS.to_string();
     Json(ManagerView { name: service.name().to_owned(), release, unix_ms: unix_ms() })
