@@ -2,7 +2,7 @@
 
 use crate::assets;
 use crate::error::ApiError;
-use crate::flash::{self, Tone};
+use crate::flash;
 use crate::visit::Visit;
 use askama::Template;
 use axum::http::StatusCode;

@@ -31,6 +31,18 @@ pub struct Flash {
     pub text: String,
 }
 
+impl Flash {
+    /// As a strip above the content.
+    #[must_use]
+    pub fn html(&self) -> String {
+        let tone = match self.tone {
+            Tone::Done => "good",
+            Tone::Failed => "bad",
+        };
+        format!("<div class=\"flash {tone}\" role=\"status\">{}</div>", crate::view::escape(&self.text))
+    }
+}
+
 /// Goes to `target` and says there that something was done.
 #[must_use]
 pub fn done(target: &str, text: impl Into<String>) -> Response {

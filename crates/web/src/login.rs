@@ -75,8 +75,18 @@ fn own_path(next: &str) -> &str {
     if own { next } else { "/" }
 }
 
-async fn login_page(State(shared): State<Shared>, Query(wanted): Query<Wanted>) -> Response {
-    shared.face.plain(StatusCode::OK, "Log in", &login_form(&wanted.next).html())
+async fn login_page(
+    State(shared): State<Shared>,
+    Query(wanted): Query<Wanted>,
+    headers: HeaderMap,
+) -> Response {
+    let form = login_form(&wanted.next).html();
+    let Some(said) = flash::read(&headers) else {
+        return shared.face.plain(StatusCode::OK, "Log in", &form);
+    };
+    let mut response = shared.face.plain(StatusCode::OK, "Log in", &format!("{}{form}", said.html()));
+    flash::clear(&mut response);
+    response
 }
 
 async fn login(

@@ -9,7 +9,7 @@ use axum::response::Response;
 use axum::routing::{get, post};
 use call::{EndedBy, Party, Progress, Role};
 use model::Cause;
-use model::routing::{Decision, Outcome};
+use model::routing::{Decision, Outcome, Verdict};
 use web::common_data::explanation;
 use web::face::Page;
 use web::flash;
@@ -249,7 +249,9 @@ fn record_card(ended: &EndedCall) -> String {
 fn decided(ended: &EndedCall) -> String {
     let record = &ended.record;
     let refused = ended.answered_ms.is_none() && record.ended_by == EndedBy::System;
+    let bound_here = record.steps.iter().any(|step| step.verdict == Verdict::BoundHere);
     let outcome = match record.called.number.parse() {
+        Ok(target) if bound_here => Outcome::Local(target),
         Ok(target) if !refused => Outcome::Elsewhere(target),
         _ => Outcome::Refused(record.cause),
     };

@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use web::view::{escape, instant};
 
 /// Between two columns.
-const COLUMN: i32 = 260;
+const COLUMN: i32 = 290;
 /// Left of the first column: the times.
 const TIMES: i32 = 90;
 /// Right of the last column.

@@ -29,10 +29,10 @@ struct Grid {
     gap_y: i32,
 }
 
-const CARDS: Grid = Grid { columns: 4, width: 204, height: 84, gap_x: 28, gap_y: 62 };
+const CARDS: Grid = Grid { columns: 4, width: 222, height: 84, gap_x: 14, gap_y: 62 };
 const SMALL: Grid = Grid { columns: 10, width: 80, height: 42, gap_x: 11, gap_y: 26 };
 /// A cluster server.
-const SERVER_WIDTH: i32 = 264;
+const SERVER_WIDTH: i32 = 300;
 const SERVER_HEIGHT: i32 = 88;
 /// Between server and first row of nodes.
 const TRUNK: i32 = 76;
@@ -165,7 +165,11 @@ fn machine(body: &mut String, at: Spot, machine: &MapMachine, is_server: bool) {
         (false, None) => "node, no number yet".to_owned(),
     };
     let detail = match machine.live.sight.as_ref() {
-        Some(sight) => format!("{title} · {} phones · {} calls", sight.bindings, sight.calls),
+        Some(sight) => format!(
+            "{title} · {} · {}",
+            counted(sight.bindings, "phone", "phones"),
+            counted(sight.calls, "call", "calls")
+        ),
         None => title,
     };
     let _infallible = write!(
@@ -234,6 +238,10 @@ fn shape(at: Spot, is_server: bool) -> String {
         right - corner,
         x + corner,
     )
+}
+
+fn counted(count: u64, one: &str, many: &str) -> String {
+    format!("{count} {}", if count == 1 { one } else { many })
 }
 
 fn shortened(name: &str) -> String {

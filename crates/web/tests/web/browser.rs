@@ -147,6 +147,7 @@ async fn the_first_login_leads_to_a_new_password_and_nowhere_else() {
     let changed = browser.post("/password", &form("long+enough+1", "long+enough+1")).await;
     assert_eq!(changed.location.as_deref(), Some("/login"));
     assert_eq!(browser.get("/").await.location.as_deref(), Some("/login"), "the old session is over");
+    assert!(browser.get("/login").await.html.contains("The password is changed"), "the login page says why");
     browser.post("/login", "user=admin&password=long+enough+1").await;
     assert!(browser.get("/").await.html.contains("All is well"));
 }
