@@ -195,6 +195,11 @@ impl Tables {
         self.barred.get(key)
     }
 
+    /// All lists of barred numbers, by key.
+    pub fn barred_lists(&self) -> impl Iterator<Item = (&str, &BarredList)> {
+        self.barred.iter().map(|(key, list)| (key.as_str(), list))
+    }
+
     /// The special number that `digits` is.
     #[must_use]
     pub fn special(&self, digits: &Extension) -> Option<&SpecialNumber> {

@@ -7,6 +7,7 @@ pub mod calls;
 pub mod enrolment;
 pub mod metrics;
 pub mod objects;
+mod references;
 pub mod state;
 
 use crate::machine::Machine;

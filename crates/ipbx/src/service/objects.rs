@@ -3,6 +3,7 @@
 //! An acknowledged write is on disk, in force in this machine's calls and handed to every link, in that order,
 //! before the caller hears of it: the store's writer tells engine and links as it commits.
 
+use super::references;
 use crate::machine::Machine;
 use crate::member::{CallInput, LinkInput};
 use crate::running::Running;
@@ -85,6 +86,7 @@ pub async fn put(
         _ => (serialised(kind, &body)?, None),
     };
     let value = canonical(kind, key, &bytes)?;
+    references::check_named(&running, kind, key, &value).await?;
     let commit = Commit::new().put(kind, key, value);
     let committed = commit_and_tell(machine, &running, commit).await?;
     tracing::info!(%kind, key = %shown(machine, kind, key), by = %principal.user, revision = committed.revision, "object written");
@@ -108,6 +110,7 @@ pub async fn delete(
     let record = stored(machine, kind, key).await?;
     let record = record.ok_or_else(|| ApiError::not_found(format!("{kind} '{key}'")))?;
     check_not_needed(&record)?;
+    references::check_unnamed(&running, kind, key).await?;
     let committed = commit_and_tell(machine, &running, Commit::new().delete(kind, key)).await?;
     tracing::info!(%kind, key = %shown(machine, kind, key), by = %principal.user, revision = committed.revision, "object deleted");
     Ok(Written { revision: committed.revision, secret: None })

@@ -71,3 +71,32 @@ async fn a_call_is_explained_and_metrics_are_told() {
     assert!(String::from_utf8_lossy(&metrics).contains("pleiad_calls 0"));
     machine.stop().await;
 }
+
+#[tokio::test]
+async fn a_subscriber_of_an_unknown_class_or_home_is_refused_with_what_there_is() {
+    let machine = TestMachine::claimed().await;
+    for (class, home, field) in [("nope", 0, "feature_class"), ("default", 9, "home")] {
+        let body = json!({ "feature_class": class, "home": home });
+        let outcome = machine.api.put::<_, Value>("/api/v1/objects/subscriber/2001", &body).await;
+        let text = format!("{outcome:?}");
+        assert_eq!(code(outcome), "unknown-reference");
+        assert!(text.contains(field) && text.contains("there are:"), "{text}");
+    }
+    assert_eq!(machine.state().await["subscribers"], 1);
+    machine.stop().await;
+}
+
+#[tokio::test]
+async fn a_class_or_list_that_is_named_cannot_be_deleted() {
+    let machine = TestMachine::claimed().await;
+    let unknown =
+        machine.api.put::<_, Value>("/api/v1/objects/feature-class/x", &json!({ "barred": ["no"] })).await;
+    assert_eq!(code(unknown), "unknown-reference");
+    machine.put("barred-numbers/abroad", json!({ "prefixes": ["00"] })).await;
+    machine.put("feature-class/x", json!({ "barred": ["abroad"] })).await;
+    assert_eq!(code(machine.api.delete::<Value>("/api/v1/objects/barred-numbers/abroad").await), "in-use");
+    assert_eq!(code(machine.api.delete::<Value>("/api/v1/objects/feature-class/default").await), "in-use");
+    let _freed: Value = machine.api.delete("/api/v1/objects/feature-class/x").await.unwrap();
+    let _gone: Value = machine.api.delete("/api/v1/objects/barred-numbers/abroad").await.unwrap();
+    machine.stop().await;
+}

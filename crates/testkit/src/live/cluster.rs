@@ -226,8 +226,8 @@ impl Cluster {
             "extensions",
             &serde_json::json!({"first": "2000", "last": "2999", "use": "extensions"}),
         )?;
-        self.put("feature-class", "standard", &serde_json::json!({"barred": ["forbidden"]}))?;
         self.put("barred-numbers", "forbidden", &serde_json::json!({"prefixes": []}))?;
+        self.put("feature-class", "standard", &serde_json::json!({"barred": ["forbidden"]}))?;
         for (extension, member, host) in [
             ("2001", 0, "cs"),
             ("2002", 0, "cs"),

@@ -132,12 +132,10 @@ impl Dialler {
         connector.connect(self.shared.name.clone(), stream).await
     }
 
-    /// Logs a fault once, not each second.
+    /// An outage is told once, not each second.
     fn note(&self, fault: Option<String>) {
         let mut last = self.shared.last_fault.lock().unwrap_or_else(PoisonError::into_inner);
-        if *last != fault
-            && let Some(fault) = &fault
-        {
+        if let (None, Some(fault)) = (&*last, &fault) {
             tracing::warn!(address = %self.shared.address, %fault, "the cluster server cannot be reached");
         }
         *last = fault;
