@@ -2,7 +2,7 @@
 
 use crate::cluster::pair;
 use crate::phone::{Phone, SDP};
-use crate::world::TestMachine;
+use crate::world::{Authority, TestMachine, Validity, code};
 use serde_json::{Value, json};
 use sip::Message;
 
@@ -138,5 +138,53 @@ async fn a_call_in_progress_goes_on_over_a_restart_of_its_machine_and_ends_as_on
     assert_eq!(records[0]["cause"], "normal-clearing");
     // The new process takes calls again, although the one before was drained.
     call_through(&mut caller, &called, "2002").await;
+    machine.stop().await;
+}
+
+#[tokio::test]
+async fn a_change_of_role_is_refused_while_a_call_is_up_and_done_when_forced() {
+    let machine = TestMachine::claimed().await;
+    plan(&machine).await;
+    let (first, second) = (subscriber(&machine, "2001", 0).await, subscriber(&machine, "2002", 0).await);
+    let mut caller = Phone::new(machine.sip_port(), "2001", &first).await;
+    let mut called = Phone::new(machine.sip_port(), "2002", &second).await;
+    caller.register().await;
+    called.register().await;
+    connect(&mut caller, &called, "2002").await;
+    let role = json!({ "role": "cluster-server" });
+    let mut request = machine.role_request(&Authority::make(), role, "n0", Validity::Usual).await;
+    assert_eq!(code(machine.take_role(&request).await), "calls-up");
+    let state = machine.state().await;
+    assert_eq!((state["role"].as_str(), state["calls"].as_u64()), (Some("independent"), Some(1)));
+    request["force"] = json!(true);
+    machine.take_role(&request).await.unwrap();
+    let state = machine.state().await;
+    // Another realm: neither calls nor registrations nor subscribers of the old one.
+    assert_eq!(state["role"], "cluster-server");
+    assert_eq!((state["calls"].as_u64(), state["bindings"].as_u64()), (Some(0), Some(0)));
+    assert_eq!(state["general_purpose_only"], true);
+    machine.stop().await;
+}
+
+#[tokio::test]
+async fn an_operator_ends_a_call_and_both_phones_hear_of_it() {
+    let machine = TestMachine::claimed().await;
+    plan(&machine).await;
+    let (first, second) = (subscriber(&machine, "2001", 0).await, subscriber(&machine, "2002", 0).await);
+    let mut caller = Phone::new(machine.sip_port(), "2001", &first).await;
+    let mut called = Phone::new(machine.sip_port(), "2002", &second).await;
+    caller.register().await;
+    called.register().await;
+    connect(&mut caller, &called, "2002").await;
+    let calls: Vec<Value> = machine.api.get("/api/v1/calls").await.unwrap();
+    let path = format!("/api/v1/calls/{}/end", calls[0]["id"]);
+    let _ending: Value = machine.api.post(&path, &json!({})).await.unwrap();
+    for phone in [&caller, &called] {
+        let bye = phone.asked("BYE").await;
+        phone.replies(&bye, "200 OK", "").await;
+    }
+    machine.until("the call is over", |state| state["calls"] == 0).await;
+    assert_eq!(records(&machine).await[0]["cause"], "ended-by-operator");
+    assert_eq!(code(machine.api.post::<_, Value>(&path, &json!({})).await), "not-found");
     machine.stop().await;
 }

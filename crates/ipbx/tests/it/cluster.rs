@@ -1,6 +1,6 @@
 //! A cluster server and a node: the link, common data, ownership.
 
-use crate::world::{Authority, TestMachine, code};
+use crate::world::{Authority, TestMachine, Validity, code};
 use serde_json::{Value, json};
 use std::time::{Duration, Instant};
 
@@ -97,5 +97,37 @@ async fn dep_29_a_machine_with_another_dongle_is_not_taken_as_that_node() {
     assert!(fault["uplink"]["fault"].as_str().unwrap().contains("dongle"), "{fault:#}");
     drop(authority);
     node.stop().await;
+    centre.stop().await;
+}
+
+async fn fault_of(node: &TestMachine) -> String {
+    let state = node.until("a reason is shown", |state| !state["uplink"]["fault"].is_null()).await;
+    assert_eq!(state["state"], "isolated");
+    state["uplink"]["fault"].as_str().unwrap().to_owned()
+}
+
+#[tokio::test]
+async fn a_certificate_that_is_not_valid_now_is_named_as_a_clock_fault() {
+    let authority = Authority::make();
+    let centre = TestMachine::claimed().await;
+    centre.lead_with(&authority, Validity::Over).await;
+    let node = TestMachine::claimed().await;
+    node.join(&authority, &centre, 1).await;
+    assert!(fault_of(&node).await.starts_with("clock fault"));
+    node.stop().await;
+    centre.stop().await;
+}
+
+#[tokio::test]
+async fn a_machine_of_another_authority_gets_no_link_though_all_names_are_right() {
+    let centre = TestMachine::claimed().await;
+    centre.lead(&Authority::make()).await;
+    let stranger = TestMachine::claimed().await;
+    stranger.join(&Authority::make(), &centre, 1).await;
+    let fault = fault_of(&stranger).await;
+    assert!(fault.contains("not of this cluster's authority"), "{fault}");
+    assert_eq!(centre.state().await["nodes"][0]["state"], "isolated");
+    assert_eq!(stranger.state().await["subscribers"], 0);
+    stranger.stop().await;
     centre.stop().await;
 }

@@ -1,6 +1,6 @@
 //! Identity, claim, role.
 
-use crate::world::{Authority, TestMachine, code};
+use crate::world::{Authority, TestMachine, Validity, code};
 use serde_json::{Value, json};
 
 #[tokio::test]
@@ -74,7 +74,7 @@ async fn a_role_with_the_certificate_of_another_member_is_refused_and_the_old_ro
     let role = json!({
         "role": "cluster-server",
         "cluster": { "id": "c-test", "name": "x", "domain": "pleiad.test", "site_number": 1 },
-        "certificate_pem": authority.sign(csr["csr_pem"].as_str().unwrap()),
+        "certificate_pem": authority.sign(csr["csr_pem"].as_str().unwrap(), Validity::Usual),
         "authority_pem": "x",
     });
     assert_eq!(code(machine.api.post::<_, Value>("/api/v1/role", &role).await), "bad-certificate");

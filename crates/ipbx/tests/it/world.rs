@@ -37,10 +37,21 @@ impl Authority {
         Authority { pem, issuer: Issuer::new(params, key) }
     }
 
-    pub(crate) fn sign(&self, csr_pem: &str) -> String {
-        let request = CertificateSigningRequestParams::from_pem(csr_pem).unwrap();
+    pub(crate) fn sign(&self, csr_pem: &str, validity: Validity) -> String {
+        let mut request = CertificateSigningRequestParams::from_pem(csr_pem).unwrap();
+        if let Validity::Over = validity {
+            request.params.not_before = rcgen::date_time_ymd(2020, 1, 1);
+            request.params.not_after = rcgen::date_time_ymd(2021, 1, 1);
+        }
         request.signed_by(&self.issuer).unwrap().pem()
     }
+}
+
+/// Which validity a certificate gets.
+#[derive(Clone, Copy)]
+pub(crate) enum Validity {
+    Usual,
+    Over,
 }
 
 pub(crate) fn config(dir: &TempDir) -> Config {
@@ -94,7 +105,12 @@ impl TestMachine {
 
     /// Makes it the cluster server.
     pub(crate) async fn lead(&self, authority: &Authority) {
-        self.take_role(authority, json!({ "role": "cluster-server" }), "n0").await;
+        self.lead_with(authority, Validity::Usual).await;
+    }
+
+    pub(crate) async fn lead_with(&self, authority: &Authority, validity: Validity) {
+        let request = self.role_request(authority, json!({ "role": "cluster-server" }), "n0", validity).await;
+        self.take_role(&request).await.unwrap();
     }
 
     /// Makes it a node of `centre`.
@@ -105,16 +121,27 @@ impl TestMachine {
             .await;
         let link = centre.machine().running().unwrap().link_address.unwrap();
         let role = json!({ "role": "node", "node_number": number, "cs_address": link.to_string() });
-        self.take_role(authority, role, &format!("n{number}")).await;
+        let request = self.role_request(authority, role, &format!("n{number}"), Validity::Usual).await;
+        self.take_role(&request).await.unwrap();
     }
 
-    async fn take_role(&self, authority: &Authority, mut role: Value, label: &str) {
+    pub(crate) async fn role_request(
+        &self,
+        authority: &Authority,
+        mut role: Value,
+        label: &str,
+        validity: Validity,
+    ) -> Value {
         let name = json!({ "common_name": format!("{label}.{CLUSTER}") });
         let csr: Value = self.api.post("/api/v1/csr", &name).await.unwrap();
         role["cluster"] = json!({ "id": CLUSTER, "name": "Test", "domain": "pleiad.test", "site_number": 1 });
-        role["certificate_pem"] = json!(authority.sign(csr["csr_pem"].as_str().unwrap()));
+        role["certificate_pem"] = json!(authority.sign(csr["csr_pem"].as_str().unwrap(), validity));
         role["authority_pem"] = json!(authority.pem);
-        let _accepted: Value = self.api.post("/api/v1/role", &role).await.unwrap();
+        role
+    }
+
+    pub(crate) async fn take_role(&self, request: &Value) -> Result<Value, web::ClientError> {
+        self.api.post("/api/v1/role", request).await
     }
 
     /// Waits until its state satisfies `wanted`, and fails with the state otherwise.

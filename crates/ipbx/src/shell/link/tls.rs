@@ -136,7 +136,8 @@ pub fn explain(fault: &std::io::Error) -> String {
         Some(rustls::Error::AlertReceived(rustls::AlertDescription::CertificateExpired)) => {
             "clock fault: the other end holds our certificate for expired; set the clock of both machines".to_owned()
         }
-        Some(rustls::Error::InvalidCertificate(CertificateError::UnknownIssuer)) => {
+        // An authority that was made anew has the old one's name and another key.
+        Some(rustls::Error::InvalidCertificate(CertificateError::UnknownIssuer | CertificateError::BadSignature)) => {
             "the other end's certificate is not of this cluster's authority".to_owned()
         }
         _ => fault.to_string(),
