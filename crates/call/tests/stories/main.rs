@@ -9,6 +9,7 @@
 
 mod calls;
 mod cluster;
+mod hostile;
 mod inside;
 mod phone;
 mod refusals;

@@ -99,7 +99,7 @@ pub(crate) fn told_bare(story: impl Fn(&mut World)) {
     story(&mut World::bare(true));
 }
 
-fn member_number(number: u16) -> MemberNumber {
+pub(crate) fn member_number(number: u16) -> MemberNumber {
     MemberNumber::try_from(number).unwrap()
 }
 
@@ -107,7 +107,7 @@ fn record(kind: Kind, key: &str, value: String) -> Record {
     Record { kind, key: key.to_owned(), revision: 1, value: value.into_bytes() }
 }
 
-fn configuration() -> Vec<Record> {
+pub(crate) fn configuration() -> Vec<Record> {
     let mut records = vec![
         record(
             Kind::Cluster,
