@@ -247,6 +247,60 @@ const tests = {
     await page.context().close();
   },
 
+  async 'syn_08 a list written at the manager appears on a node\'s open page, and goes when its name is typed'() {
+    const page = await visitor();
+    await logIn(page, MANAGER, 'admin', PASSWORD);
+    const node = await visitor();
+    await logInAtMember(node, 'node-1', NODE);
+    await node.goto(`${NODE}/data/barred-numbers`);
+    await node.locator('[data-stream=live]').waitFor();
+    await page.goto(`${MANAGER}/data/barred-numbers`);
+    await page.getByRole('link', { name: 'New list' }).click();
+    await page.getByLabel('Name').fill('browser-list');
+    await page.getByLabel('Barred beginnings').fill('not a number');
+    await page.getByRole('button', { name: 'Create' }).click();
+    await page.getByRole('alert').filter({ hasText: /./ }).first().waitFor();
+    must((await page.getByLabel('Name').inputValue()) === 'browser-list', 'what was typed is still there');
+    await page.getByLabel('Barred beginnings').fill('0900\n0901');
+    await page.getByRole('button', { name: 'Create' }).click();
+    await page.getByRole('link', { name: 'browser-list' }).waitFor();
+    const shown = node.getByRole('link', { name: 'browser-list' });
+    await shown.waitFor({ timeout: LIVE_MS });
+    await page.getByRole('link', { name: 'browser-list' }).click();
+    const remove = async (text) => {
+      await page.getByLabel('Type its key to delete it').fill(text);
+      await page.getByRole('button', { name: 'Delete' }).click();
+    };
+    await remove('another');
+    await page.getByText('Nothing was deleted').waitFor();
+    await remove('browser-list');
+    await page.getByText('is deleted').waitFor();
+    await shown.waitFor({ state: 'detached', timeout: LIVE_MS });
+    await node.context().close();
+    await page.context().close();
+  },
+
+  async 'the generated secret of a subscriber is shown once, and an edit leaves it alone'() {
+    const page = await visitor();
+    await logIn(page, MANAGER, 'admin', PASSWORD);
+    await page.goto(`${MANAGER}/data/subscriber`);
+    await page.getByRole('link', { name: 'New subscriber' }).click();
+    await page.getByLabel('Extension').fill('2103');
+    await page.getByLabel('Home').selectOption({ label: 'Node 1 · node-1' });
+    await page.getByRole('button', { name: 'Create' }).click();
+    await page.getByText('shown here and nowhere again').waitFor();
+    const secret = await page.locator('.properties code').last().textContent();
+    must(secret.length >= 16, 'the secret is long');
+    await page.getByRole('link', { name: 'Done' }).click();
+    await page.getByRole('link', { name: '2103' }).click();
+    must(!(await page.content()).includes(secret), 'it is shown nowhere again');
+    await page.getByLabel('Name').fill('Browser');
+    await page.getByRole('button', { name: 'Save' }).click();
+    await page.getByText('Subscriber 2103 is saved').waitFor();
+    await page.getByRole('cell', { name: 'Browser', exact: true }).waitFor();
+    await page.context().close();
+  },
+
   async 'no page of the manager has an accessibility fault, light or dark'() {
     const page = await visitor();
     await logIn(page, MANAGER, 'admin', PASSWORD);
