@@ -78,6 +78,14 @@ pub enum Refusal {
         /// The key of the machine that has it.
         by: String,
     },
+    /// People find things by their names.
+    #[error("the name '{name}' is already that of '{by}'")]
+    NameInUse {
+        /// The name.
+        name: String,
+        /// The key of what has it.
+        by: String,
+    },
     /// DCS-21, DEP-34: a role change rebuilds the engine.
     #[error("{calls} calls are up and would end")]
     CallsUp {
@@ -123,6 +131,7 @@ impl Refusal {
             Refusal::ClockOff { .. } => "clock-off",
             Refusal::ClusterFull => "cluster-full",
             Refusal::AddressInUse { .. } => "address-in-use",
+            Refusal::NameInUse { .. } => "name-in-use",
             Refusal::CallsUp { .. } => "calls-up",
             Refusal::TooEarly { .. } => "too-early",
             Refusal::ClaimedElsewhere => "claimed-elsewhere",
@@ -162,6 +171,7 @@ impl Refusal {
                 "delete a node that is no longer used, or start a second cluster".to_owned()
             }
             Refusal::AddressInUse { by, .. } => format!("edit or delete '{by}', or give another address"),
+            Refusal::NameInUse { by, .. } => format!("give another name, or rename '{by}' first"),
             Refusal::CallsUp { .. } => {
                 "wait until the calls have ended, or configure with force, which ends them".to_owned()
             }
@@ -368,6 +378,21 @@ pub fn check_address<'a>(
 ) -> Result<(), Refusal> {
     match machines.find(|(other, machine)| Some(*other) != key && machine.address == *address) {
         Some((by, _)) => Err(Refusal::AddressInUse { address: address.clone(), by: by.to_owned() }),
+        None => Ok(()),
+    }
+}
+
+/// Refuses a name that another thing of the same sort has; upper and lower case do not tell names apart.
+///
+/// # Errors
+/// [`Refusal::NameInUse`].
+pub fn check_name<'a>(
+    key: &str,
+    name: &str,
+    mut named: impl Iterator<Item = (&'a str, &'a str)>,
+) -> Result<(), Refusal> {
+    match named.find(|(other, taken)| *other != key && taken.to_lowercase() == name.to_lowercase()) {
+        Some((by, _)) => Err(Refusal::NameInUse { name: name.to_owned(), by: by.to_owned() }),
         None => Ok(()),
     }
 }

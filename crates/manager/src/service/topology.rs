@@ -13,6 +13,7 @@ use model::Kind;
 use model::deploy;
 use model::object::Object;
 use model::topology::{self as domain, HostPort, LINK_PORT, Purpose, WEB_PORT, key_of_name};
+use std::collections::BTreeMap;
 use store::Commit;
 use web::Principal;
 
@@ -42,7 +43,7 @@ impl Service {
             domain::Region { name: request.name.trim().to_owned(), comment: request.comment.clone() };
         let work = self.edit(|topology| {
             let key = key_of_name(&region.name, |key| topology.regions.contains_key(key));
-            region.validate(&key)?;
+            check_region(topology, &key, &region)?;
             let commit = put(Commit::new(), &key, &region)?;
             let mut next = topology.clone();
             let view = region_view(&key, &region);
@@ -68,7 +69,7 @@ impl Service {
             domain::Region { name: request.name.trim().to_owned(), comment: request.comment.clone() };
         let work = self.edit(|topology| {
             topology.region(key)?;
-            region.validate(key)?;
+            check_region(topology, key, &region)?;
             let commit = put(Commit::new(), key, &region)?;
             let mut next = topology.clone();
             next.regions.insert(key.to_owned(), region.clone());
@@ -247,6 +248,7 @@ impl Service {
             let mut machine = topology.machine(key)?.clone();
             apply(&mut machine, edit)?;
             machine.validate(key)?;
+            deploy::check_name(key, &machine.name, named(&topology.machines, |machine| &machine.name))?;
             deploy::check_address(Some(key), &machine.address, topology.by_key())?;
             let commit = put(Commit::new(), key, &machine)?;
             let mut next = topology.clone();
@@ -380,8 +382,22 @@ fn multi_site(request: &MultiSiteRequest) -> domain::MultiSite {
     }
 }
 
+fn check_region(topology: &Topology, key: &str, region: &domain::Region) -> Result<(), ServiceError> {
+    region.validate(key)?;
+    Ok(deploy::check_name(key, &region.name, named(&topology.regions, |region| &region.name))?)
+}
+
+/// Keys and names of things of one sort.
+fn named<T>(
+    things: &BTreeMap<String, T>,
+    name: impl Fn(&T) -> &String,
+) -> impl Iterator<Item = (&str, &str)> {
+    things.iter().map(move |(key, thing)| (key.as_str(), name(thing).as_str()))
+}
+
 fn check_multi_site(topology: &Topology, key: &str, site: &domain::MultiSite) -> Result<(), ServiceError> {
     site.validate(key)?;
+    deploy::check_name(key, &site.name, named(&topology.multi_sites, |site| &site.name))?;
     topology.region(&site.region).map(|_| ())
 }
 
@@ -420,6 +436,7 @@ fn new_machine(
             server.ok_or_else(|| missing("cluster server", cluster_server))?;
         }
     }
+    deploy::check_name(key, &machine.name, named(&topology.machines, |machine| &machine.name))?;
     deploy::check_address(None, &machine.address, topology.by_key())?;
     Ok(machine)
 }

@@ -59,16 +59,27 @@ fn map_link(topology: &Topology, sights: &Sights, key: &str, node: &Machine) -> 
         centre.as_ref().and_then(Sight::fresh).map(|state| state.nodes.iter().find(|n| n.number == number));
     let own = sights.of(key);
     let (state, since_ms, detail) = judge(entry, own.as_ref());
-    let entry = entry.flatten();
+    // What the cluster server last knew of a node it has no link to is no news of it.
+    let linked = entry.flatten().filter(|_| matches!(state, LinkState::Up | LinkState::Degraded));
+    let lag = match linked {
+        Some(node) => node.lag,
+        None => behind(centre.as_ref(), own.as_ref()),
+    };
     Some(MapLink {
         node: key.to_owned(),
         cs: cs.to_owned(),
         state,
         since_ms,
-        lag: entry.and_then(|node| node.lag),
-        digest_equal: entry.and_then(|node| node.digest_equal),
+        lag,
+        digest_equal: linked.and_then(|node| node.digest_equal),
         detail,
     })
+}
+
+/// Revisions between what the two ends say of their own data, when both answer.
+fn behind(centre: Option<&Sight>, own: Option<&Sight>) -> Option<u64> {
+    let (centre, own) = (centre?.fresh()?.position, own?.fresh()?.position);
+    (centre.history == own.history).then(|| centre.revision.saturating_sub(own.revision))
 }
 
 /// `entry` is what a fresh answer of the cluster server says of the node: none when the cluster server is silent,
@@ -158,6 +169,20 @@ mod tests {
         assert_eq!(link(None, Some(&isolated)), LinkState::Isolated);
         assert_eq!(link(None, Some(&connected)), LinkState::Up);
         assert_eq!(link(None, None), LinkState::Unknown);
+    }
+
+    #[test]
+    fn an_isolated_node_is_as_far_behind_as_the_two_ends_say() {
+        let at = |history: u64, revision: u64| {
+            let sights = Sights::default();
+            let mut said = state("node", "isolated");
+            said.position = model::Position { history, epoch: 1, revision };
+            sights.answered("x", said, 0, Instant::now());
+            sights.of("x")
+        };
+        assert_eq!(behind(at(1, 9).as_ref(), at(1, 4).as_ref()), Some(5));
+        assert_eq!(behind(at(1, 9).as_ref(), at(2, 4).as_ref()), None, "another history");
+        assert_eq!(behind(at(1, 9).as_ref(), None), None);
     }
 
     #[test]

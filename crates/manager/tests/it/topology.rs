@@ -60,6 +60,24 @@ async fn dep_23_dep_24_a_node_is_created_in_a_cluster_and_the_log_says_in_which(
 }
 
 #[tokio::test]
+async fn a_name_is_given_once_among_regions_multi_sites_and_machines() {
+    let world = World::with_site().await;
+    let region = RegionRequest { name: "FRANCE".to_owned(), ..RegionRequest::default() };
+    assert_eq!(code(world.client.create_region(&region).await), "name-in-use");
+    assert_eq!(code(world.client.create_multi_site(&site("paris", "france")).await), "name-in-use");
+    world.add(MachineCreate::cluster_server("CS", "192.0.2.1", "paris")).await.unwrap();
+    assert_eq!(code(world.add(MachineCreate::node("cs", "192.0.2.2", "cs")).await), "name-in-use");
+    world.add(MachineCreate::node("N", "192.0.2.2", "cs")).await.unwrap();
+    let rename = MachineEdit { name: Some("CS".to_owned()), ..MachineEdit::default() };
+    assert_eq!(code(world.client.edit_machine("n", &rename).await), "name-in-use");
+    assert_eq!(world.client.machine("n").await.unwrap().name, "N");
+    assert_eq!(
+        (world.client.regions().await.unwrap().len(), world.client.machines().await.unwrap().len()),
+        (1, 2)
+    );
+}
+
+#[tokio::test]
 async fn dcs_06_an_address_that_is_in_the_topology_is_refused_naming_its_machine() {
     let world = World::with_site().await;
     world.add(MachineCreate::cluster_server("CS", "192.0.2.1:7501", "paris")).await.unwrap();

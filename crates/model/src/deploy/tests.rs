@@ -242,6 +242,15 @@ fn dcs_06_two_machines_cannot_have_one_address() {
 }
 
 #[test]
+fn a_name_is_given_once_whatever_its_case() {
+    let named = || [("north", "North"), ("south", "South")].into_iter();
+    let refusal = check_name("north-2", "NORTH", named()).unwrap_err();
+    assert_eq!(refusal, Refusal::NameInUse { name: "NORTH".to_owned(), by: "north".to_owned() });
+    assert_eq!(check_name("north", "north", named()), Ok(()), "its own name is no conflict");
+    assert_eq!(check_name("west", "West", named()), Ok(()));
+}
+
+#[test]
 fn dep_30_only_a_node_gets_a_number_record_and_is_waited_for() {
     assert!(!plan(&server(claimed())).contains(&Step::NodeRecord));
     assert_eq!(plan(&node(claimed())).last(), Some(&Step::Synchronised));
