@@ -13,6 +13,8 @@ pub struct Scenario {
     domain: String,
     password: String,
     cseq: u32,
+    /// What the credentials of this phone are for: SIPp's own default is the server's address.
+    uri: String,
     steps: String,
 }
 
@@ -52,7 +54,8 @@ impl Scenario {
     pub fn new(own: &str, password: &str, peer: &str, domain: &str) -> Scenario {
         let own = own.to_owned();
         let (peer, domain, password) = (peer.to_owned(), domain.to_owned(), password.to_owned());
-        Scenario { own, peer, domain, password, cseq: 1, steps: String::new() }
+        let uri = format!("sip:{peer}@{domain}");
+        Scenario { own, peer, domain, password, cseq: 1, uri, steps: String::new() }
     }
 
     fn send(mut self, repeat: bool, message: &str) -> Scenario {
@@ -99,6 +102,7 @@ impl Scenario {
     fn registration(mut self, expires: &str, every_contact: bool) -> Scenario {
         self.peer.clone_from(&self.own);
         let uri = format!("sip:{}", self.domain);
+        self.uri.clone_from(&uri);
         let contact = format!("Contact: <sip:{}@[local_ip]:[local_port];transport=[transport]>\n", self.own);
         let request = |part: &Scenario, extra: &str| {
             let message = part.request("REGISTER", &uri, extra, Body::None).replace("[peer_tag_param]", "");
@@ -130,7 +134,7 @@ impl Scenario {
     }
 
     fn dialled(mut self, edit: impl Fn(String) -> String, body: Body) -> Scenario {
-        let uri = format!("sip:{}@{}", self.peer, self.domain);
+        let uri = self.uri.clone();
         let first = edit(self.request("INVITE", &uri, "", body));
         self = self.send(true, &first).challenge(407).ack_failure();
         self.cseq += 1;
@@ -307,6 +311,12 @@ impl Scenario {
         );
         let final_to_invite = (200..700).contains(&status) && !tag.is_empty();
         self.send(final_to_invite, &message)
+    }
+
+    /// The Request-URI that the credentials are computed over.
+    #[must_use]
+    pub fn uri(&self) -> &str {
+        &self.uri
     }
 
     /// The scenario as SIPp reads it.

@@ -53,6 +53,8 @@ impl Sipp {
             .arg(scenario)
             .args(["-i", &run.local.ip().to_string(), "-p", &run.local.port().to_string()])
             .args(["-mi", &run.local.ip().to_string(), "-t", transport])
+            // SIPp puts the scheme in front by itself.
+            .args(["-auth_uri", run.scenario.uri().trim_start_matches("sip:")])
             .args(["-r", &run.rate.to_string()])
             .args(["-m", &run.calls.to_string(), "-timeout", &limit, "-timeout_error"])
             .args(["-trace_msg", "-trace_err", "-message_file", "messages.log", "-error_file", "errors.log"])

@@ -195,7 +195,7 @@ pub fn tell(stage: &mut Stage, stories: &[(&str, Story)]) {
         let outcome = story(stage);
         eprintln!("  {name}: {} ({:.1?})", if outcome.is_ok() { "ok" } else { "FAILED" }, begin.elapsed());
         if let Err(fault) = outcome {
-            eprintln!("{fault:?}");
+            eprintln!("    {fault:#}");
             failed.push(*name);
         }
     }
