@@ -69,7 +69,7 @@ impl Baresip {
             }
             None => Command::new("baresip"),
         };
-        command.arg("-f").arg(&folder).arg("-v").current_dir(&folder).env("HOME", &folder);
+        command.arg("-f").arg(&folder).args(["-v", "-s"]).current_dir(&folder).env("HOME", &folder);
         let name = format!("baresip {}", setup.extension);
         let process = Process::start(&name, &mut command, &folder.join("out.log"))?;
         let connect = || {
@@ -112,7 +112,7 @@ impl Baresip {
     /// # Errors
     /// With its last words.
     pub fn wait_registered(&mut self) -> anyhow::Result<()> {
-        self.process.wait_output(&["[1 binding]"], 0, Duration::from_secs(10))
+        self.process.wait_output(&["200 OK () ["], 0, Duration::from_secs(10))
     }
 
     fn command(&mut self, command: &str, parameter: &str) -> anyhow::Result<()> {

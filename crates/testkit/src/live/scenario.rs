@@ -127,10 +127,11 @@ impl Scenario {
         self.dialled(|request| request, body)
     }
 
-    /// The same with a description that says it is of another type.
+    /// Dials with a Max-Forwards of its own.
     #[must_use]
-    pub fn dial_with_type(self, content_type: &str) -> Scenario {
-        self.dialled(|request| request.replace("application/sdp", content_type), Body::Audio)
+    pub fn dial_with_hops(self, max_forwards: u8) -> Scenario {
+        let hops = format!("Max-Forwards: {max_forwards}\n");
+        self.dialled(|request| request.replace("Max-Forwards: 70\n", &hops), Body::Audio)
     }
 
     fn dialled(mut self, edit: impl Fn(String) -> String, body: Body) -> Scenario {

@@ -68,7 +68,7 @@ fn sound_between_any_two_places(stage: &mut Stage) -> anyhow::Result<()> {
 fn sound(stage: &Stage, from: &str, to: &str) -> anyhow::Result<()> {
     let host = stage.cluster.line(from)?.host.clone();
     stage.one_record(&host, "normal-clearing", || {
-        let mut called = stage.baresip(to, true)?;
+        let called = stage.baresip(to, true)?;
         let mut caller = stage.baresip(from, false)?;
         let mark = (caller.mark(), called.mark());
         caller.dial(to)?;
@@ -81,7 +81,7 @@ fn sound(stage: &Stage, from: &str, to: &str) -> anyhow::Result<()> {
             heard > 1.0 && answered > 1.0,
             "heard {heard} s and {answered} s of the other's tone"
         );
-        called.kill()
+        Ok(())
     })
 }
 
@@ -392,14 +392,13 @@ fn reinvite(stage: &mut Stage) -> anyhow::Result<()> {
 /// A phone on TCP is called over the connection it registered on; when it comes again, over the new one.
 fn tcp_reconnect(stage: &mut Stage) -> anyhow::Result<()> {
     for _ in 0..2 {
-        let mut called = stage.baresip_over("2202", true, "tcp")?;
+        let called = stage.baresip_over("2202", true, "tcp")?;
         stage
             .caller("2102", "2202", |part| {
                 part.dial(Body::Audio).maybe(180).receive(200).ack(Body::None).pause(300).hang_up()
             })?
             .finish(CALL)?;
         called.wait_event(0, "CALL_CLOSED", SOON)?;
-        called.kill()?;
     }
     Ok(())
 }
@@ -448,7 +447,8 @@ fn refusals(stage: &mut Stage) -> anyhow::Result<()> {
         &message("BYE", 4, "").replace("To: <sip:2102@pleiad.test>", "To: <sip:2102@pleiad.test>;tag=nobody"),
         481,
     )?;
-    expect(&message("INVITE", 5, "").replace("Max-Forwards: 70", "Max-Forwards: 0"), 483)?;
+    let typed = "Content-Type: application/x-unknown\n";
+    expect(&message("INVITE", 5, typed).replace("Content-Length: 0\n\n", "Content-Length: 4\n\nabc\n"), 415)?;
     expect(
         &message("INVITE", 6, "").replace("sip:2102@pleiad.test SIP", "mailto:2102@pleiad.test SIP"),
         416,
@@ -462,9 +462,8 @@ fn refusals(stage: &mut Stage) -> anyhow::Result<()> {
     anyhow::ensure!(before == stage.cluster.machine("n1", &["bindings"])?, "garbage changed the bindings");
     let short = stage.part("2101", "2101")?.register_for(5).receive_saying(423, "Min-Expires", "[0-9]+");
     stage.sipp("2101", stage.port(), &short)?.finish(SOON)?;
-    let typed =
-        stage.part("2101", "2102")?.dial_with_type("application/x-unknown").receive(415).ack_failure();
-    stage.sipp("2101", stage.port(), &typed)?.finish(SOON)
+    let worn = stage.part("2101", "2102")?.dial_with_hops(0).receive(483).ack_failure();
+    stage.sipp("2101", stage.port(), &worn)?.finish(SOON)
 }
 
 /// A phone that vanishes frees its call and record within 90 s.

@@ -95,17 +95,13 @@ fn hold_resume_end(caller: &mut Baresip, called: &mut Baresip) -> anyhow::Result
     caller.resume()?;
     called.wait_output_since(before, "sendrecv", SOON).context("resume while cut")?;
     caller.hang_up()?;
-    called.wait_event(0, "CALL_CLOSED", SOON).context("hang-up while cut")?;
-    caller.kill()?;
-    called.kill()
+    called.wait_event(0, "CALL_CLOSED", SOON).context("hang-up while cut").map(drop)
 }
 
 fn new_local_call(stage: &Stage) -> anyhow::Result<()> {
-    let (mut caller, mut called) = local_call(stage).context("a new call while cut")?;
+    let (mut caller, called) = local_call(stage).context("a new call while cut")?;
     caller.hang_up()?;
-    called.wait_event(0, "CALL_CLOSED", SOON)?;
-    caller.kill()?;
-    called.kill()
+    called.wait_event(0, "CALL_CLOSED", SOON).map(drop)
 }
 
 /// The caller hears at once, and hears why: 503 with Q.850 cause 38.
@@ -123,7 +119,7 @@ fn refused_beyond_the_cut(stage: &Stage) -> anyhow::Result<()> {
 
 fn ten_cuts(stage: &mut Stage) -> anyhow::Result<()> {
     let namespace = stage.cluster.star.namespace("n1");
-    let (mut caller, mut called) = local_call(stage)?;
+    let (mut caller, called) = local_call(stage)?;
     let far = stage.baresip("2201", true)?;
     let mut near = stage.baresip("2102", false)?;
     let file = stage.cluster.folder.path().join("ten.pcap");
@@ -142,9 +138,10 @@ fn ten_cuts(stage: &mut Stage) -> anyhow::Result<()> {
     }
     no_gap(&capture.stop()?, begin, now()? - Duration::from_secs(1))?;
     caller.hang_up()?;
-    called.wait_event(0, "CALL_CLOSED", SOON).context("the call that saw ten cuts ends as any other")?;
-    caller.kill()?;
-    called.kill()
+    called
+        .wait_event(0, "CALL_CLOSED", SOON)
+        .context("the call that saw ten cuts ends as any other")
+        .map(drop)
 }
 
 /// Dials until somebody answers; returns how long that took.
