@@ -19,10 +19,10 @@ impl Talking {
     /// Asks the legs that are due.
     pub(super) fn check(mut self, facts: &mut Facts, turn: &mut Turn<'_>) -> Option<State> {
         for side in [Side::Caller, Side::Called] {
-            let owes_ack = self.acking.as_ref().is_some_and(|acking| acking.answerer == side.other());
+            let unacknowledged = self.acking.is_some();
             let leg = self.leg(side);
-            if owes_ack {
-                // Its silence is judged by the transaction that waits for the ACK (RFC 3261 § 13.3.1.4).
+            if unacknowledged {
+                // The transaction that waits for the ACK judges the call (RFC 3261 § 13.3.1.4).
                 leg.next_check = leg.next_check.map(|due| due.max(turn.now + ASK_AGAIN));
             } else if leg.next_check.is_some_and(|due| due <= turn.now) {
                 ask(facts, turn, leg, side);

@@ -293,7 +293,7 @@ fn refused_by_us(
     let host = stage.cluster.line(from)?.host.clone();
     for extension in [from, to] {
         if stage.cluster.line(extension).is_ok() {
-            unregister(stage, extension)?;
+            stage.unregister(extension)?;
         }
     }
     stage
@@ -306,12 +306,6 @@ fn refused_by_us(
             stage.caller(from, to, call)?.finish(CALL)
         })
         .map_err(|fault| fault.context(format!("{from} calls {to}")))
-}
-
-/// Removes every binding of an extension, as its owner may.
-fn unregister(stage: &Stage, extension: &str) -> anyhow::Result<()> {
-    let part = stage.part(extension, extension)?.unregister_all();
-    stage.sipp(extension, stage.port(), &part)?.finish(SOON)
 }
 
 /// Both ends re-INVITE at once: each is told 491 (RFC 3261 § 14.1) and the call lives on.

@@ -126,13 +126,20 @@ impl Stage {
         Ok(Scenario::new(own, &self.cluster.line(own)?.secret, peer, DOMAIN))
     }
 
-    /// Registers a SIPp phone and then lets it play `answer`.
+    /// Registers a SIPp phone as the only one of its number, and then lets it play `answer`.
     pub fn answerer(&self, own: &str, answer: impl FnOnce(Scenario) -> Scenario) -> anyhow::Result<Sipp> {
         let port = self.port();
+        self.unregister(own)?;
         self.sipp(own, port, &self.part(own, own)?.register())?
             .finish(Duration::from_secs(20))
             .with_context(|| format!("sipp {own} registers"))?;
         self.sipp(own, port, &answer(self.part(own, "caller")?))
+    }
+
+    /// Removes every binding of an extension, as its owner may: a phone of an earlier story would be called as well.
+    pub fn unregister(&self, extension: &str) -> anyhow::Result<()> {
+        let part = self.part(extension, extension)?.unregister_all();
+        self.sipp(extension, self.port(), &part)?.finish(Duration::from_secs(20))
     }
 
     /// Lets a SIPp phone play `call`.
