@@ -342,12 +342,16 @@ fn glare(stage: &mut Stage) -> anyhow::Result<()> {
 
 /// The caller never acknowledges: after 64·T1 (32 s) both ends are freed (RFC 3261 § 13.3.1.4).
 fn missing_ack(stage: &mut Stage) -> anyhow::Result<()> {
-    let called = stage.answerer("2202", answers)?;
-    let call = |part: Scenario| {
-        part.dial(Body::Audio).receive(180).receive(200).expect("BYE").reply_in_dialog(200, "OK", Body::None)
-    };
-    stage.caller("2102", "2202", call)?.finish(CALL)?;
-    called.finish(CALL)
+    stage.one_record("n1", "lost-phone", || {
+        stage.unregister("2202")?;
+        let called = stage.baresip("2202", true)?;
+        let call = |part: Scenario| {
+            let answered = part.dial(Body::Audio).maybe(180).receive(200);
+            answered.expect("BYE").reply_in_dialog(200, "OK", Body::None)
+        };
+        stage.caller("2102", "2202", call)?.finish(CALL)?;
+        called.wait_event(0, "CALL_CLOSED", SOON).map(drop)
+    })
 }
 
 fn reinvite(stage: &mut Stage) -> anyhow::Result<()> {
