@@ -188,3 +188,19 @@ async fn an_operator_ends_a_call_and_both_phones_hear_of_it() {
     assert_eq!(code(machine.api.post::<_, Value>(&path, &json!({})).await), "not-found");
     machine.stop().await;
 }
+
+#[tokio::test]
+async fn a_machine_that_listens_on_every_address_names_the_one_a_phone_reaches_it_by() {
+    let machine = TestMachine::claimed_with(|config| config.bind = [0, 0, 0, 0].into()).await;
+    plan(&machine).await;
+    let (first, second) = (subscriber(&machine, "2001", 0).await, subscriber(&machine, "2002", 0).await);
+    let mut caller = Phone::new(machine.sip_port(), "2001", &first).await;
+    let mut called = Phone::new(machine.sip_port(), "2002", &second).await;
+    caller.register().await;
+    called.register().await;
+    let (invite, answer) = connect(&mut caller, &called, "2002").await;
+    let contact = answer.contact().unwrap().unwrap().uri;
+    assert_eq!(contact.host.to_string(), "127.0.0.1");
+    hang_up(&caller, &called, &invite, &answer).await;
+    machine.stop().await;
+}

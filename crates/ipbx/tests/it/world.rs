@@ -61,15 +61,26 @@ pub(crate) fn config(dir: &TempDir) -> Config {
 impl TestMachine {
     /// A new machine that nobody owns.
     pub(crate) async fn unclaimed() -> TestMachine {
+        TestMachine::unclaimed_with(|_| {}).await
+    }
+
+    async fn unclaimed_with(adjust: impl FnOnce(&mut Config)) -> TestMachine {
         let dir = tempfile::tempdir().unwrap();
-        let started = Machine::start(config(&dir)).await.unwrap();
+        let mut config = config(&dir);
+        adjust(&mut config);
+        let started = Machine::start(config).await.unwrap();
         let api = client(&started);
         TestMachine { started: Some(started), api, dir }
     }
 
     /// A new machine that this test owns.
     pub(crate) async fn claimed() -> TestMachine {
-        let mut machine = TestMachine::unclaimed().await;
+        TestMachine::claimed_with(|_| {}).await
+    }
+
+    /// The same, with other settings than usual.
+    pub(crate) async fn claimed_with(adjust: impl FnOnce(&mut Config)) -> TestMachine {
+        let mut machine = TestMachine::unclaimed_with(adjust).await;
         let code = machine.machine().claim_code().unwrap();
         let answer = machine.claim(&code).await.unwrap();
         machine.api = machine.api.clone().with_token(answer["token"].as_str().unwrap());
