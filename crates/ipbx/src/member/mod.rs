@@ -142,3 +142,6 @@ fn pass_on_link(said: Vec<LinkOutput>, waiting: &mut VecDeque<Step>, out: &mut V
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
