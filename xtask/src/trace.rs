@@ -114,7 +114,20 @@ fn tests_of(repo: &Repo) -> Result<Tests> {
         let syntax = syn::parse_file(&repo.read(file)?).with_context(|| format!("{file} is not Rust"))?;
         Named { file, tests: &mut tests }.visit_file(&syntax);
     }
+    for file in repo.files()?.iter().filter(|file| file.ends_with(".js") && file.contains("/tests/")) {
+        for name in named_in_script(&repo.read(file)?) {
+            for id in ids_in_name(&name.replace(' ', "_")) {
+                tests.entry(id).or_default().insert(format!("{name} ({file})"));
+            }
+        }
+    }
     Ok(tests)
+}
+
+/// The tests of a browser script: `async 'syn_14 a node shows …'() {`.
+fn named_in_script(text: &str) -> Vec<String> {
+    let name = |line: &str| Some(line.trim().strip_prefix("async '")?.strip_suffix("'() {")?.to_owned());
+    text.lines().filter_map(name).collect()
 }
 
 struct Named<'a> {
@@ -175,6 +188,13 @@ fn is_id(text: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_browser_test_names_its_rows() {
+        let names = named_in_script("const tests = {\n  async 'syn_14 syn_16 read-only'() {\n    must(1);\n");
+        assert_eq!(names, ["syn_14 syn_16 read-only"]);
+        assert_eq!(ids_in_name(&names[0].replace(' ', "_")).len(), 2);
+    }
 
     #[test]
     fn a_test_names_its_rows_in_its_name_or_in_its_doc_comment() {

@@ -250,29 +250,47 @@ async fn settle(
     }
 }
 
-/// With a password to be shown, the answer is a page of its own; else the machine's page with a sentence.
+/// A configured machine is told on a final screen (DCS-20); a smaller step on the machine's own page.
 fn finished(desk: &Desk, visit: &Visit, id: &str, step: &str, done: &Deployment) -> Response {
-    let here = format!("/machines/{id}");
-    let mut text = format!("{}: {step} is done.", done.machine.name);
-    for warning in &done.warnings {
-        let _infallible = write!(text, " Note: {warning}.");
+    if step == "configure" {
+        let title = format!("{} is configured", done.machine.name);
+        return desk.face.page(visit, &Page::new(title, final_screen(done)).below("Topology", "/topology"));
     }
-    let Some(password) = &done.admin_password else { return flash::done(&here, text) };
-    let rows = [
-        ("Web administration", Cell::text(format!("https://{}/", done.machine.address))),
-        ("User", Cell::code("admin")),
-        ("Password", Cell::code(password)),
-    ];
-    let content = format!(
-        "<p class=\"notice warn\">The password of the machine's own web administration is shown here and nowhere again.</p>\
-         <div class=\"card\">{}</div><h2>Steps</h2><div class=\"card\">{}</div><p><a class=\"button\" href=\"{}\">Done</a></p>",
-        properties(&rows),
-        steps(&done.steps),
-        escape(&here)
+    let text = format!("{}: {step} is done.{}", done.machine.name, notes(&done.warnings));
+    flash::done(&format!("/machines/{id}"), text)
+}
+
+fn notes(warnings: &[String]) -> String {
+    warnings.iter().map(|warning| format!(" Note: {warning}.")).collect()
+}
+
+/// What was done, the password that is shown once, and the way back to the topology.
+pub(super) fn final_screen(done: &Deployment) -> String {
+    let mut html = format!(
+        "<p class=\"notice\" role=\"status\">Every step was done.{}</p>",
+        escape(&notes(&done.warnings))
     );
-    let page =
-        Page::new(format!("{} is configured", done.machine.name), content).below("Topology", "/topology");
-    desk.face.page(visit, &page)
+    if let Some(password) = &done.admin_password {
+        let rows = [
+            ("Web administration", Cell::text(format!("https://{}/", done.machine.address))),
+            ("User", Cell::code("admin")),
+            ("Password", Cell::code(password)),
+        ];
+        let _infallible = write!(
+            html,
+            "<p class=\"notice warn\">The password of the machine's own web administration is shown here and nowhere \
+             again.</p><div class=\"card\">{}</div>",
+            properties(&rows)
+        );
+    }
+    let _infallible = write!(
+        html,
+        "<h2>Steps</h2><div class=\"card\">{}</div><p><a class=\"button\" href=\"/topology\">Finish</a> \
+         <a href=\"/machines/{}\">The machine's page</a></p>",
+        steps(&done.steps),
+        escape(&done.machine.id)
+    );
+    html
 }
 
 fn steps(steps: &[StepReport]) -> String {

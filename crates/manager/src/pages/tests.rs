@@ -1,9 +1,9 @@
 //! Golden HTML of the parts that are drawn from views, and what must never be on them.
 
-use super::{doctor, map_svg, overview, topology};
+use super::{doctor, machine, map_svg, overview, topology};
 use crate::view::{
-    Check, Doctor, LinkState, LiveState, MachineKind, MachineSight, MachineView, Map, MapLink, MapMachine,
-    MultiSiteView, Progress, Reach, RegionView, Verdict,
+    Check, Deployment, Doctor, LinkState, LiveState, MachineKind, MachineSight, MachineView, Map, MapLink,
+    MapMachine, MultiSiteView, Progress, Reach, RegionView, Verdict,
 };
 
 fn sight(state: &str) -> MachineSight {
@@ -134,6 +134,29 @@ fn machine_view(id: &str, cs: Option<&str>) -> MachineView {
         generation: 0,
         live: None,
     }
+}
+
+#[test]
+fn dcs_05_a_new_multi_site_leads_to_its_cluster_server_unless_the_answer_is_no() {
+    let (next, text) = topology::after_multi_site("yes", "main", "Main");
+    assert_eq!(next, "/topology/machines/new?multi_site=main");
+    assert!(text.contains("Now its cluster server"));
+    assert_eq!(topology::after_multi_site("no", "main", "Main").0, "/topology");
+}
+
+#[test]
+fn dcs_20_the_final_screen_reports_success_and_finish_returns_to_the_topology() {
+    let done = Deployment {
+        machine: machine_view("cs", None),
+        steps: vec![],
+        warnings: vec!["its clock is 3 s <fast>".into()],
+        admin_password: Some("once-and-never-again".into()),
+    };
+    let html = machine::final_screen(&done);
+    assert!(html.contains("Every step was done."), "{html}");
+    assert!(html.contains("href=\"/topology\">Finish</a>"), "{html}");
+    assert_eq!(html.matches("once-and-never-again").count(), 1);
+    assert!(html.contains("&lt;fast&gt;"), "what a machine says is escaped: {html}");
 }
 
 #[test]

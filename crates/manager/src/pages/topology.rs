@@ -179,15 +179,36 @@ async fn create_region(State(desk): State<Desk>, visit: Visit, sent: Sent) -> Re
     })
 }
 
+/// Name of the question of DCS-05 in the form.
+const WITH_CS: &str = "with_cs";
+
 fn multi_site_form(desk: &Desk, visit: &Visit) -> Form {
     let regions = desk.service.regions().into_iter().map(|region| (region.id, region.name)).collect();
     let region = Query::parse(&visit.query).get("region").unwrap_or_default().to_owned();
     let fields = vec![
         Field::text("name", "Name", ""),
         Field::choice("region", "Region", region, regions),
+        with_cluster_server(),
         Field::text("comment", "Comment", "").optional(),
     ];
     form(visit, "multi-site", "/topology/multi-sites/new".to_owned(), "Create multi-site", fields)
+}
+
+/// Asked whenever a multi-site is created (DCS-05); yes is the answer for a cluster.
+fn with_cluster_server() -> Field {
+    let answers = [("yes", "Yes, for a cluster"), ("no", "No")].map(|(a, b)| (a.to_owned(), b.to_owned()));
+    Field::choice(WITH_CS, "Create a cluster server in it?", "yes", answers.into())
+}
+
+/// Where the answer to that question leads.
+pub(super) fn after_multi_site(answer: &str, id: &str, name: &str) -> (String, String) {
+    match answer {
+        "no" => ("/topology".to_owned(), format!("Multi-site {name} is there, without a cluster server.")),
+        _ => (
+            format!("/topology/machines/new?multi_site={}", query_escape(id)),
+            format!("Multi-site {name} is there. Now its cluster server."),
+        ),
+    }
 }
 
 async fn new_multi_site(State(desk): State<Desk>, visit: Visit) -> Response {
@@ -203,8 +224,8 @@ async fn create_multi_site(State(desk): State<Desk>, visit: Visit, sent: Sent) -
     let result = desk.service.create_multi_site(&visit.principal, &request).await.map_err(ApiError::from);
     let asked = Asked { title: "New multi-site", form: multi_site_form(&desk, &visit), sent: &sent };
     answer(&desk, &visit, asked, result, |site| {
-        let next = format!("/topology/machines/new?multi_site={}", query_escape(&site.id));
-        flash::done(&next, format!("Multi-site {} is there. Now its cluster server.", site.name))
+        let (next, text) = after_multi_site(sent.get(WITH_CS), &site.id, &site.name);
+        flash::done(&next, text)
     })
 }
 

@@ -236,7 +236,7 @@ const tests = {
     await page.context().close();
   },
 
-  async 'syn_14 a node shows common data read-only and names the owner'() {
+  async 'syn_14 syn_16 a node shows common data read-only and names the owner'() {
     const page = await visitor();
     await logInAtMember(page, 'node-1', NODE);
     for (const kind of ['subscriber', 'numbering-range', 'feature-class', 'barred-numbers']) {
