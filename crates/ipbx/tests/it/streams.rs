@@ -65,6 +65,22 @@ async fn a_malformed_request_gets_400_and_the_next_one_is_served() {
 }
 
 #[tokio::test]
+async fn a_stream_that_is_lost_gets_its_last_answers_and_is_closed() {
+    let machine = TestMachine::claimed().await;
+    let mut phone = connect(&machine).await;
+    let endless = options(4).replace("Content-Length: 0", "Content-Length: -1");
+    phone.write_all([options(5), endless].concat().as_bytes()).await.unwrap();
+    let heard = tokio::time::timeout(Duration::from_secs(5), async {
+        let mut heard = String::new();
+        phone.read_to_string(&mut heard).await.unwrap();
+        heard
+    });
+    let heard = heard.await.expect("it is closed");
+    assert!(heard.contains("SIP/2.0 200 OK") && heard.contains("SIP/2.0 400 bad Content-Length"), "{heard}");
+    machine.stop().await;
+}
+
+#[tokio::test]
 async fn a_phone_that_does_not_read_is_dropped_and_the_others_are_served() {
     let machine = TestMachine::claimed().await;
     let mut deaf = connect(&machine).await;

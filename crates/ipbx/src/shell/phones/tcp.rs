@@ -19,6 +19,8 @@ const FIRST_MESSAGE_WITHIN: Duration = Duration::from_secs(30);
 const IDLE_MAX: Duration = Duration::from_secs(7_200);
 /// How long sent bytes may stay unacknowledged.
 const UNACKNOWLEDGED_MAX: Duration = Duration::from_secs(30);
+/// How long a connection whose stream is lost stays open for the answers to what came before.
+const LAST_WORDS: Duration = Duration::from_millis(500);
 /// Bytes read at a time.
 const READ_BYTES: usize = 16 * 1024;
 /// The answer to a keep-alive (RFC 5626 § 3.5.1).
@@ -109,6 +111,7 @@ async fn serve(
         let Ok(Ok(length @ 1..)) = received else { break };
         let bytes = buffer.get(..length).unwrap_or_default();
         if !take(&mut framer, bytes, flow, &phones, &slot).await {
+            let _ = tokio::time::timeout(LAST_WORDS, stop.cancelled()).await;
             break;
         }
         patience = IDLE_MAX;
@@ -140,6 +143,9 @@ async fn take(framer: &mut Framer, bytes: &[u8], flow: Flow, phones: &Phones, sl
     }
     if let Err(fault) = &framing {
         tracing::debug!(remote = %flow.remote, fault = %fault, "a phone's stream cannot be followed");
+        if let Some(answer) = fault.0.answer(&engine.tag()) {
+            phones.send(&flow, answer);
+        }
     }
     framing.is_ok()
 }
