@@ -124,3 +124,19 @@ proptest! {
         prop_assert_eq!(read, messages);
     }
 }
+
+#[test]
+fn what_came_before_the_stream_was_lost_is_given_out() {
+    // RFC 4475 §3.1.1.8 is a datagram with two requests. On a stream both are read; the second is longer than it says,
+    // and with its rest the stream is lost.
+    let (frames, outcome) = all(&[include_bytes!("torture/dblreq.dat")]);
+    let methods: Vec<&Method> = frames
+        .iter()
+        .filter_map(|frame| match frame {
+            Frame::Message(message) => Some(message.method()),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(methods, [&Method::Register, &Method::Invite]);
+    assert_eq!(outcome.unwrap_err().0.fault, Fault::ContentLength);
+}
