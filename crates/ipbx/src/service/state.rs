@@ -72,6 +72,9 @@ pub struct UplinkView {
     pub since_ms: u64,
     /// The last revision of the cluster server it has heard of.
     pub cluster_revision: u64,
+    /// The revision that is on disk too: changes are in force first and kept right behind, and it is the kept ones that
+    /// `objects` shows.
+    pub durable_revision: u64,
     /// True while SIP messages can be carried.
     pub carries_sip: bool,
     /// Why it is not connected, when an operator must act.
@@ -250,6 +253,7 @@ fn uplink_view(running: &Running, state: String, standing: &uplink::Standing) ->
         state,
         since_ms: ms(standing.since),
         cluster_revision: standing.cluster_revision,
+        durable_revision: standing.durable,
         carries_sip: running.members.connected().contains(&MemberNumber::CLUSTER_SERVER),
         fault: fault.or_else(|| dialler.and_then(crate::shell::link::dial::Dialler::last_fault)),
     }

@@ -20,7 +20,7 @@ async fn arc_06_a_node_gets_the_whole_configuration_over_its_one_link() {
     centre.put("barred-numbers/abroad", json!({ "prefixes": ["00"] })).await;
     centre.put("subscriber/2101", json!({ "feature_class": "default", "home": 1 })).await;
     let target = centre.state().await["position"]["revision"].clone();
-    let state = node.until("the node has it", |state| state["position"]["revision"] == target).await;
+    let state = node.until("the node keeps it", |state| state["uplink"]["durable_revision"] == target).await;
     // 2101 and, aligned with the cluster server's, the general-purpose subscriber (DEP-41).
     assert_eq!(state["subscribers"], 2);
     let barred: Value = node.api.get("/api/v1/objects/barred-numbers/abroad").await.unwrap();
