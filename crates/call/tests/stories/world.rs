@@ -48,6 +48,8 @@ pub(crate) struct Member {
     bindings: BTreeMap<(String, String), Binding>,
     /// False while the process is dead.
     alive: bool,
+    /// It was told to take no new calls. A process is told so, not an edge: what thaws in the next one is told again.
+    draining: bool,
 }
 
 pub(crate) struct World {
@@ -210,7 +212,7 @@ impl World {
         let mut edge = Edge::new(config, seed);
         let bindings = self.members.remove(&member).map(|old| old.bindings).unwrap_or_default();
         edge.restore_bindings(self.now, bindings.values().cloned());
-        self.members.insert(member, Member { edge, bindings, alive: true });
+        self.members.insert(member, Member { edge, bindings, alive: true, draining: false });
         self.tell(member, Input::Snapshot(interest(member, &self.config)));
         if member == 0 {
             self.location = Location::new(self.now);
@@ -327,7 +329,11 @@ impl World {
             let bytes = entry.edge.freeze().unwrap();
             entry.edge = Edge::thaw(&bytes, seed).unwrap();
             entry.edge.handle(now, Input::Snapshot(records), &mut out);
+            if entry.draining {
+                entry.edge.handle(now, Input::Drain, &mut out);
+            }
         }
+        entry.draining |= matches!(input, Input::Drain);
         entry.edge.handle(now, input, &mut out);
         for output in out {
             self.take(member, output);
