@@ -42,6 +42,7 @@ impl Network {
         let demo = Command::new(&binary)
             .args(["demo", "--bind", ADDRESS, "--dir"])
             .arg(&folder)
+            .env("PLEIAD_LOG", "info,ipbx::shell::engine=debug")
             .stdin(Stdio::null())
             .stdout(output.try_clone()?)
             .stderr(output)
@@ -60,6 +61,11 @@ impl Network {
             ensure!(begin.elapsed() < START, "the demo is not in service after {START:?}:\n{said}");
             sleep(Duration::from_millis(20));
         }
+    }
+
+    /// Where the processes log.
+    pub(super) fn logs(&self) -> PathBuf {
+        self.folder.join("logs")
     }
 
     /// `pleiad demo …`, from a second terminal.

@@ -1,6 +1,6 @@
 //! What a registration with digest costs the cluster server: REGISTER, 401, REGISTER, 200, durable before the 200.
 
-use super::network::{ADDRESS, Network, cpu_ms};
+use super::network::{ADDRESS, DOMAIN, Network, cpu_ms};
 use super::sipp::{Sipp, registering};
 use super::{Figure, Raw};
 use anyhow::{Result, ensure};
@@ -20,6 +20,8 @@ pub(super) fn run(network: &Network, raw: &Raw) -> Result<Vec<Figure>> {
         .users(&raw.folder, "register", &rows)?
         .words(&[
             &target,
+            "-auth_uri",
+            DOMAIN,
             "-key",
             "contact_port",
             "6060",

@@ -9,11 +9,11 @@ use super::inbox::{self, Inbox, Outlet, Turn};
 use super::link::LinkHandle;
 use super::members::Members;
 use super::phones::Phones;
-use crate::member::{CallInput, CallOutput, CallSide, LinkInput, PhoneSend, log_id};
+use crate::member::{CallInput, CallOutput, CallSide, LinkInput, LinkNotice, PhoneSend, log_id};
 use crate::trace::{Party, Trace, Traced};
 use arc_swap::ArcSwapOption;
 use call::{BindingChange, CallRecord, Role};
-use model::MemberNumber;
+use model::{Change, MemberNumber};
 use sip::{Flow, Method, Tokens, Transport};
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -270,7 +270,11 @@ impl Engine {
 
     fn step(&mut self, now: Duration, input: CallInput) {
         let mut said = Vec::new();
+        let revision = revision_brought(&input);
         self.side.handle(now, input, &mut said);
+        if let Some(revision) = revision {
+            tracing::debug!(revision, "changes in force");
+        }
         self.act(said);
     }
 
@@ -428,4 +432,14 @@ pub fn log_row(record: &CallRecord) -> Option<LogEntry> {
         at_ms: ms(record.created),
         value: serde_json::to_vec(record).ok()?,
     })
+}
+
+/// The revision whose changes an input brings, for the log alone.
+fn revision_brought(input: &CallInput) -> Option<u64> {
+    match input {
+        CallInput::Changes(changes) | CallInput::Link(LinkNotice::Changes(changes)) => {
+            changes.iter().map(Change::revision).max()
+        }
+        _ => None,
+    }
 }
