@@ -15,6 +15,7 @@ mod checks;
 pub mod coverage;
 mod disk;
 mod entry;
+mod fate;
 mod host;
 mod landscape;
 mod network;
@@ -23,6 +24,7 @@ mod sabotage;
 #[cfg(test)]
 mod tests;
 mod trace;
+mod wires;
 mod world;
 
 pub use coverage::Coverage;

@@ -13,7 +13,7 @@ use super::sabotage::Sabotage;
 use super::trace::Trace;
 use super::{Coverage, landscape};
 use crate::phone::machine;
-use cluster::{Conn, Peer};
+use cluster::Conn;
 use ipbx::member::{CallInput, CallOutput, Input, LinkInput, LinkOutput, Output, PhoneSend};
 use model::{MemberNumber, Position};
 use sip::{Flow, Message, Transport};
@@ -84,9 +84,9 @@ pub(super) struct World {
     pub(super) quiet: bool,
     agenda: BTreeMap<(Duration, u64), Event>,
     scheduled: u64,
-    streams: BTreeMap<Conn, Stream>,
-    dials: u64,
-    revision: u64,
+    pub(super) streams: BTreeMap<Conn, Stream>,
+    pub(super) dials: u64,
+    pub(super) revision: u64,
 }
 
 impl World {
@@ -136,7 +136,7 @@ impl World {
         self.at(self.now + delay, event);
     }
 
-    fn at(&mut self, when: Duration, event: Event) {
+    pub(super) fn at(&mut self, when: Duration, event: Event) {
         self.scheduled += 1;
         self.agenda.insert((when, self.scheduled), event);
     }
@@ -219,7 +219,7 @@ impl World {
         self.outputs(number, out);
     }
 
-    fn outputs(&mut self, number: u16, out: Vec<Output>) {
+    pub(super) fn outputs(&mut self, number: u16, out: Vec<Output>) {
         for output in out {
             match output {
                 Output::Calls(output) => self.of_calls(number, output),
@@ -317,7 +317,7 @@ impl World {
         }
     }
 
-    fn write(&mut self, number: u16, write: Write) {
+    pub(super) fn write(&mut self, number: u16, write: Write) {
         let Some(host) = self.hosts.get_mut(&number) else { return };
         host.disk.begin(self.now, write, &mut self.chance);
         // Crashes like to come while something is being written.
@@ -328,7 +328,7 @@ impl World {
     }
 
     /// A write of that host is on its disk.
-    fn written(&mut self, number: u16) {
+    pub(super) fn written(&mut self, number: u16) {
         let Some(write) = self.hosts.get_mut(&number).and_then(|host| host.disk.done(self.now)) else {
             return;
         };
@@ -417,7 +417,7 @@ impl World {
     }
 
     /// Puts a phone on its desk and switches it on.
-    fn plug_in(&mut self, index: usize) {
+    pub(super) fn plug_in(&mut self, index: usize) {
         let Some((_, home)) = PHONES.get(index) else { return };
         let Some(host) = self.hosts.get(home) else { return };
         let desk = Desk::new(index, host, &mut self.chance);
@@ -443,230 +443,10 @@ impl World {
     }
 
     /// True when nothing passes between the two: a cut, or one is not there.
-    fn apart(&self, from: u16, to: u16) -> bool {
+    pub(super) fn apart(&self, from: u16, to: u16) -> bool {
         let cut = self.cut.contains(&from.max(to));
         let dead = |number| self.hosts.get(&number).is_none_or(|host| host.process.is_none());
         cut || dead(from) || dead(to)
-    }
-
-    // The link.
-
-    fn dial(&mut self, number: u16, conn: Conn) {
-        self.dials += 1;
-        let name = Conn(self.dials);
-        self.streams.insert(name, Stream::new(number, conn));
-        let delay = self.chance.ms(2, 60);
-        self.after(delay, Event::Dialled(name));
-    }
-
-    fn dialled(&mut self, name: Conn) {
-        let Some(stream) = self.streams.get(&name) else { return };
-        let (node, conn) = (stream.node, stream.node_conn);
-        if !stream.open(End::Node) {
-            self.streams.remove(&name);
-        } else if self.cut.contains(&node) {
-            // The network repeats what was not answered (RFC 6298: after 1 s).
-            self.after(Duration::from_secs(1), Event::Dialled(name));
-        } else if self.apart(0, node) {
-            self.streams.remove(&name);
-            self.tell(node, Input::Link(LinkInput::Closed(conn)));
-        } else {
-            if let Some(stream) = self.streams.get_mut(&name) {
-                stream.established = true;
-            }
-            let peer = |number| Peer { cluster: self.cluster(), member: member(number) };
-            let (theirs, ours) = (peer(node), peer(0));
-            self.tell(0, Input::Link(LinkInput::Connected(name, theirs)));
-            self.tell(node, Input::Link(LinkInput::Connected(conn, ours)));
-        }
-    }
-
-    #[expect(clippy::expect_used, reason = "constant text that is an identity")]
-    fn cluster(&self) -> model::ClusterId {
-        super::host::CLUSTER.parse().expect("a cluster id")
-    }
-
-    /// The stream that a member names so, and the end that receives what it sends.
-    fn stream_of(&self, number: u16, conn: Conn) -> Option<(Conn, End)> {
-        if number == 0 {
-            return self.streams.contains_key(&conn).then_some((conn, End::Node));
-        }
-        let named =
-            |stream: &Stream| stream.node == number && stream.node_conn == conn && stream.open(End::Node);
-        let found = self.streams.iter().rev().find(|(_, stream)| named(stream));
-        found.map(|(name, _)| (*name, End::Server))
-    }
-
-    fn send_link(&mut self, number: u16, conn: Conn, bytes: Vec<u8>) {
-        let Some((name, to)) = self.stream_of(number, conn) else { return };
-        let count = bytes.len();
-        let Some(stream) = self.streams.get_mut(&name) else { return };
-        let when = stream.arrival(self.now, to, &mut self.chance);
-        self.at(when, Event::Segment(name, to, Segment::Bytes(bytes)));
-        self.after(Duration::from_millis(1), Event::Sent(number, conn, count));
-    }
-
-    fn close(&mut self, number: u16, conn: Conn) {
-        let Some((name, to)) = self.stream_of(number, conn) else { return };
-        let Some(stream) = self.streams.get_mut(&name) else { return };
-        stream.close(if to == End::Node { End::Server } else { End::Node });
-        let when = stream.arrival(self.now, to, &mut self.chance);
-        self.at(when, Event::Segment(name, to, Segment::Closed));
-    }
-
-    fn segment(&mut self, name: Conn, to: End, segment: Segment) {
-        let Some(stream) = self.streams.get_mut(&name) else { return };
-        let node = stream.node;
-        if !stream.open(to) || !stream.established {
-            return;
-        }
-        let waits = stream.held.entry(to).or_default();
-        if self.cut.contains(&node) || !waits.is_empty() {
-            // TCP loses nothing and keeps the order: it waits behind what waits.
-            waits.push_back(segment);
-            return;
-        }
-        self.deliver(name, to, segment);
-    }
-
-    /// What waited while cut arrives, in order, unless it is cut again.
-    fn released(&mut self, name: Conn, to: End) {
-        loop {
-            let Some(stream) = self.streams.get_mut(&name) else { return };
-            if self.cut.contains(&stream.node) {
-                return;
-            }
-            let Some(segment) = stream.held.get_mut(&to).and_then(|waits| waits.pop_front()) else { return };
-            self.deliver(name, to, segment);
-        }
-    }
-
-    fn deliver(&mut self, name: Conn, to: End, segment: Segment) {
-        let Some(stream) = self.streams.get_mut(&name).filter(|stream| stream.open(to)) else { return };
-        let (node, conn) = (stream.node, stream.node_conn);
-        let (number, theirs) = if to == End::Node { (node, conn) } else { (0, name) };
-        let input = match segment {
-            Segment::Bytes(bytes) => LinkInput::Bytes(theirs, bytes),
-            Segment::Closed => {
-                stream.close(to);
-                LinkInput::Closed(theirs)
-            }
-        };
-        self.tell(number, Input::Link(input));
-    }
-
-    // Fate.
-
-    fn befall(&mut self, fate: Fate) {
-        self.trace.note(self.now, || format!("{fate:?}"));
-        match fate {
-            Fate::Cut(number) => drop(self.cut.insert(number)),
-            Fate::Heal(number) => self.heal(number),
-            Fate::Crash(number) => self.crash(number),
-            Fate::Freeze(number) => self.freeze(number),
-            Fate::Start(number) => self.start(number),
-            Fate::Unplug(index) => self.plug_in(index),
-            Fate::Dial(index) => self.dial_somebody(index),
-            Fate::Commit => self.commit(),
-        }
-    }
-
-    fn heal(&mut self, number: u16) {
-        self.cut.remove(&number);
-        let waiting: Vec<(Conn, End)> = self
-            .streams
-            .iter()
-            .filter(|(_, stream)| stream.node == number)
-            .flat_map(|(name, stream)| stream.held.keys().map(|to| (*name, *to)))
-            .collect();
-        for (name, to) in waiting {
-            // The next retransmission finds the way open.
-            let delay = self.chance.ms(20, 900);
-            self.after(delay, Event::Released(name, to));
-        }
-    }
-
-    fn dial_somebody(&mut self, index: usize) {
-        let Some(desk) = self.desks.get_mut(index) else { return };
-        if !desk.busy && desk.registered && desk.machine.is_idle() {
-            for (after, act) in desk.dials(index, &mut self.chance) {
-                self.after(after, Event::Act(act));
-            }
-        }
-    }
-
-    fn commit(&mut self) {
-        if self.hosts.get(&0).is_none_or(|host| host.process.is_none()) {
-            return;
-        }
-        self.revision += 1;
-        let changes = landscape::commit(self.revision, &mut self.chance);
-        if self.broken == Some(Sabotage::CommitAcknowledgedEarly) {
-            self.ledger.acknowledged(self.revision, &changes);
-        }
-        self.write(0, Write::Commit { revision: self.revision, changes });
-    }
-
-    fn crash(&mut self, number: u16) {
-        let Some(host) = self.hosts.get_mut(&number) else { return };
-        let Some(process) = host.process.take() else { return };
-        self.coverage.take(&process.link);
-        host.disk.crash(&mut self.chance);
-        self.ledger.crashed(number);
-        self.reset_streams(number);
-        let delay = self.chance.ms(100, 4_000);
-        self.after(delay, Event::Fate(Fate::Start(number)));
-    }
-
-    fn freeze(&mut self, number: u16) {
-        if self.hosts.get(&number).is_none_or(|host| host.process.is_none()) {
-            return;
-        }
-        self.tell(number, Input::Link(LinkInput::Stop));
-        let Some(host) = self.hosts.get_mut(&number) else { return };
-        let Some(process) = host.process.take() else { return };
-        self.coverage.take(&process.link);
-        match process.calls.freeze() {
-            Ok(bytes) => host.disk.frozen = Some(bytes),
-            Err(fault) => self.ledger.broke(self.now, format!("n{number} cannot be frozen: {fault}")),
-        }
-        // A clean stop waits for its writes, and for what they acknowledge.
-        while let Some(done) = self.hosts.get(&number).and_then(|host| host.disk.next_done()) {
-            self.now = self.now.max(done);
-            self.written(number);
-        }
-        self.reset_streams(number);
-        let delay = self.chance.ms(5, 500);
-        self.after(delay, Event::Fate(Fate::Start(number)));
-    }
-
-    /// The process at one end is gone: the other end hears of it when packets pass.
-    fn reset_streams(&mut self, number: u16) {
-        let touched: Vec<Conn> = self
-            .streams
-            .iter()
-            .filter(|(_, stream)| number == 0 || stream.node == number)
-            .map(|(name, _)| *name)
-            .collect();
-        for name in touched {
-            let Some(stream) = self.streams.get_mut(&name) else { continue };
-            let (ours, theirs) =
-                if number == 0 { (End::Server, End::Node) } else { (End::Node, End::Server) };
-            stream.close(ours);
-            let when = stream.arrival(self.now, theirs, &mut self.chance);
-            self.at(when, Event::Segment(name, theirs, Segment::Closed));
-        }
-    }
-
-    fn start(&mut self, number: u16) {
-        let Some(host) = self.hosts.get_mut(&number).filter(|host| host.process.is_none()) else { return };
-        let mut out = Vec::new();
-        host.start(self.now, &mut self.chance, self.broken, &mut out);
-        if number == 0 {
-            self.revision = host.disk.position.revision;
-        }
-        self.ledger.started(self.now, host);
-        self.outputs(number, out);
     }
 }
 
