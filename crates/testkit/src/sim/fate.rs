@@ -3,7 +3,7 @@
 use super::disk::Write;
 use super::landscape;
 use super::sabotage::Sabotage;
-use super::world::{Event, Fate, World};
+use super::world::{Event, Fate, Who, World};
 use ipbx::member::{Input, LinkInput};
 
 impl World {
@@ -49,6 +49,7 @@ impl World {
         host.disk.crash(&mut self.chance);
         self.ledger.crashed(number);
         self.reset_streams(number);
+        self.look_at_timers_of(number);
         let delay = self.chance.ms(100, 4_000);
         self.after(delay, Event::Fate(Fate::Start(number)));
     }
@@ -71,6 +72,7 @@ impl World {
             self.written(number);
         }
         self.reset_streams(number);
+        self.look_at_timers_of(number);
         let delay = self.chance.ms(5, 500);
         self.after(delay, Event::Fate(Fate::Start(number)));
     }
@@ -83,6 +85,12 @@ impl World {
             self.revision = host.disk.position.revision;
         }
         self.ledger.started(self.now, host);
+        self.look_at_timers_of(number);
         self.outputs(number, out);
+    }
+
+    fn look_at_timers_of(&mut self, number: u16) {
+        self.look_at_timer(Who::Process(number));
+        self.look_at_timer(Who::Disk(number));
     }
 }

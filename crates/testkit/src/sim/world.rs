@@ -83,6 +83,8 @@ pub(super) struct World {
     /// True once people only end what they began.
     pub(super) quiet: bool,
     agenda: BTreeMap<(Duration, u64), Event>,
+    /// When each machine and disk wants to be woken.
+    timers: BTreeMap<Who, Duration>,
     scheduled: u64,
     pub(super) streams: BTreeMap<Conn, Stream>,
     pub(super) dials: u64,
@@ -117,6 +119,7 @@ impl World {
             weather,
             quiet: false,
             agenda: BTreeMap::new(),
+            timers: BTreeMap::new(),
             scheduled: 0,
             streams: BTreeMap::new(),
             dials: 0,
@@ -165,15 +168,22 @@ impl World {
 
     /// The first timer of any machine or disk.
     fn next_timer(&self) -> (Option<Duration>, Who) {
-        let hosts = self.hosts.iter().flat_map(|(number, host)| {
-            let process = host.process.as_ref().and_then(|process| process.next_timeout());
-            let disk = host.disk.next_done().filter(|_| host.process.is_some());
-            [(process, Who::Process(*number)), (disk, Who::Disk(*number))]
-        });
-        let desks = self.desks.iter().enumerate();
-        let desks = desks.map(|(index, desk)| (desk.machine.next_timeout(), Who::Phone(index)));
-        let due = hosts.chain(desks).filter_map(|(due, who)| due.map(|due| (due, who)));
-        due.min().map_or((None, Who::Phone(0)), |(due, who)| (Some(due), who))
+        let first = self.timers.iter().map(|(who, due)| (*due, *who)).min();
+        first.map_or((None, Who::Phone(0)), |(due, who)| (Some(due), who))
+    }
+
+    /// Asks a machine or disk again when it wants to be woken: after each step of it.
+    pub(super) fn look_at_timer(&mut self, who: Who) {
+        let running = |number: &u16| self.hosts.get(number).filter(|host| host.process.is_some());
+        let due = match &who {
+            Who::Process(number) => running(number).and_then(|host| host.process.as_ref()?.next_timeout()),
+            Who::Disk(number) => running(number).and_then(|host| host.disk.next_done()),
+            Who::Phone(index) => self.desks.get(*index).and_then(|desk| desk.machine.next_timeout()),
+        };
+        match due {
+            Some(due) => drop(self.timers.insert(who, due)),
+            None => drop(self.timers.remove(&who)),
+        }
     }
 
     fn wake(&mut self, who: Who) {
@@ -216,6 +226,7 @@ impl World {
         };
         let mut out = Vec::new();
         process.handle(now, input, &mut out);
+        self.look_at_timer(Who::Process(number));
         self.outputs(number, out);
     }
 
@@ -320,6 +331,7 @@ impl World {
     pub(super) fn write(&mut self, number: u16, write: Write) {
         let Some(host) = self.hosts.get_mut(&number) else { return };
         host.disk.begin(self.now, write, &mut self.chance);
+        self.look_at_timer(Who::Disk(number));
         // Crashes like to come while something is being written.
         if !self.quiet && self.chance.below(400) == 0 {
             let delay = self.chance.ms(0, 2);
@@ -332,6 +344,7 @@ impl World {
         let Some(write) = self.hosts.get_mut(&number).and_then(|host| host.disk.done(self.now)) else {
             return;
         };
+        self.look_at_timer(Who::Disk(number));
         match write {
             Write::Binding { then, .. } => then.into_iter().for_each(|send| self.send_phone(&send)),
             Write::Changes { position, .. } | Write::Snapshot { position, .. } => {
@@ -352,6 +365,7 @@ impl World {
         let Some(desk) = self.desks.get_mut(index) else { return };
         let mut out = Vec::new();
         desk.machine.handle(self.now, input, &mut out);
+        self.look_at_timer(Who::Phone(index));
         for output in out {
             match output {
                 machine::Output::Send(bytes) => {
@@ -452,7 +466,7 @@ impl World {
 
 /// Whose timer it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Who {
+pub(super) enum Who {
     Process(u16),
     Disk(u16),
     Phone(usize),
