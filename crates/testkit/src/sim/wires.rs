@@ -2,7 +2,7 @@
 
 use super::host::member;
 use super::network::{End, Segment, Stream};
-use super::world::{Event, World};
+use super::world::{Event, Fate, World};
 use cluster::{Conn, Peer};
 use ipbx::member::{Input, LinkInput};
 use std::time::Duration;
@@ -31,11 +31,29 @@ impl World {
             if let Some(stream) = self.streams.get_mut(&name) {
                 stream.established = true;
             }
-            let peer = |number| Peer { cluster: self.cluster(), member: member(number) };
-            let (theirs, ours) = (peer(node), peer(0));
-            self.tell(0, Input::Link(LinkInput::Connected(name, theirs)));
-            self.tell(node, Input::Link(LinkInput::Connected(conn, ours)));
+            let peer = Peer { cluster: self.cluster(), member: member(node) };
+            self.tell(0, Input::Link(LinkInput::Connected(name, peer)));
+            // The last flight of the handshake is still under way; an end may die before it arrives.
+            let delay = self.chance.ms(1, 20);
+            self.after(delay, Event::Established(name));
+            if !self.quiet && self.chance.below(25) == 0 {
+                let delay = self.chance.ms(0, 60);
+                let number = if self.chance.percent(50) { 0 } else { node };
+                self.after(delay, Event::Fate(Fate::Crash(number)));
+            }
         }
+    }
+
+    /// The node's end of a new connection stands too, unless it has been given up or is cut off meanwhile.
+    pub(super) fn established(&mut self, name: Conn) {
+        let Some(stream) = self.streams.get(&name).filter(|stream| stream.open(End::Node)) else { return };
+        let (node, conn) = (stream.node, stream.node_conn);
+        if self.cut.contains(&node) {
+            self.after(Duration::from_millis(200), Event::Established(name));
+            return;
+        }
+        let peer = Peer { cluster: self.cluster(), member: member(0) };
+        self.tell(node, Input::Link(LinkInput::Connected(conn, peer)));
     }
 
     #[expect(clippy::expect_used, reason = "constant text that is an identity")]

@@ -34,6 +34,8 @@ pub(super) enum Event {
     ToMember { from: u16, to: u16, bytes: Vec<u8> },
     /// A dial has crossed the network, if it can.
     Dialled(Conn),
+    /// The node's end of a new connection stands.
+    Established(Conn),
     /// A piece of a link stream arrives.
     Segment(Conn, End, Segment),
     /// What waited while cut arrives.
@@ -210,6 +212,7 @@ impl World {
                 }
             }
             Event::Dialled(conn) => self.dialled(conn),
+            Event::Established(conn) => self.established(conn),
             Event::Segment(conn, to, segment) => self.segment(conn, to, segment),
             Event::Released(conn, to) => self.released(conn, to),
             Event::Sent(number, conn, count) => self.tell(number, Input::Link(LinkInput::Sent(conn, count))),
