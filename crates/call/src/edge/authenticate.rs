@@ -4,8 +4,12 @@
 use super::{Edge, Step};
 use crate::io::{Fault, Output};
 use model::Extension;
+use model::routing::Uplink;
 use sip::digest::{Secrets, Verdict};
 use sip::{Flow, Message, Name, Response, ServerKey, Status};
+
+/// How soon a phone that this node cannot judge may ask again.
+const RETRY_AFTER_S: u32 = 5;
 
 /// Where a challenge and its answer stand: for registrars, or for everything else (RFC 3261 § 22.1).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -64,6 +68,11 @@ impl Edge {
                 self.challenge(step, asked, true);
                 None
             }
+            Verdict::Wrong { user } if self.cannot_know(&user) => {
+                let later: Response = self.turn(step).answer_to(message, Status::SERVICE_UNAVAILABLE);
+                self.turn(step).respond(key, later.header(Name::RetryAfter, RETRY_AFTER_S));
+                None
+            }
             Verdict::Wrong { user } => {
                 if let Some(count) = self.core.brake.wrong(step.now, source_ip, &user) {
                     step.out.push(Output::Fault(Fault::Braked { user, source_ip, count }));
@@ -76,6 +85,13 @@ impl Edge {
                 None
             }
         }
+    }
+
+    /// Cut and unknown is "not now", never "no" (DESIGN § 8): the subscriber may exist beyond the cut, and a new node
+    /// has nobody's data before it first synchronised.
+    fn cannot_know(&self, user: &str) -> bool {
+        let known = user.parse().is_ok_and(|extension| self.core.tables.subscriber(&extension).is_some());
+        self.core.uplink() == Uplink::Lost && !known
     }
 
     /// SHA-256 first (RFC 8760), for phones that can be trusted to read on when they do not know it. What is offered

@@ -261,6 +261,8 @@ impl Catalogue {
             }
         }
         self.log_from = first.saturating_sub(1);
+        // A last commit that changed nothing for anybody is a revision all the same: nodes must come to stand there.
+        commits.entry(self.position.revision).or_default();
         for (revision, steps) in commits {
             self.remember(Commit { revision, steps });
         }

@@ -115,6 +115,19 @@ fn a_restarted_cluster_server_with_its_log_needs_no_snapshot() {
 }
 
 #[test]
+fn a_last_commit_without_changes_is_caught_up_with_after_a_restart() {
+    let mut world = World::new(&[1]);
+    world.run(SECOND);
+    world.cut(1, true);
+    world.commit(|revision| vec![Change::Put(class("guest", "new", revision))]);
+    world.commit(|_| Vec::new());
+    world.restart_hub(vec![Change::Put(class("guest", "new", 2))]);
+    world.cut(1, false);
+    world.run(4 * SECOND);
+    world.assert_converged(1);
+}
+
+#[test]
 fn a_cluster_server_with_a_lower_epoch_than_seen_is_refused() {
     let mut world = World::new(&[1]);
     world.run(SECOND);
