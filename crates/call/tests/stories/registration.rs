@@ -28,6 +28,25 @@ fn a_phone_with_the_wrong_password_is_forbidden_and_looks_like_an_unknown_user()
 }
 
 #[test]
+fn a_cut_off_node_that_cannot_know_a_phone_says_later_and_not_no() {
+    told_bare(|world| {
+        world.plug_in("2199", Transport::Udp);
+        world.cut(1);
+        for _ in 0..WRONG_PASSWORDS_MAX {
+            world.phone("2199").register(3600);
+            world.wait_ms(300);
+        }
+        assert!(world.phone("2199").heard.iter().all(|heard| heard == "REGISTER 503"));
+        assert!(world.faults.is_empty(), "nobody is braked for it");
+        world.heal(1);
+        world.phone("2199").heard.clear();
+        world.phone("2199").register(3600);
+        world.wait_ms(300);
+        assert_eq!(world.phone("2199").heard, ["REGISTER 403"]);
+    });
+}
+
+#[test]
 fn a_guesser_is_braked_while_the_true_phone_is_served() {
     let mut world = World::bare(false);
     world.plug_in("2101", Transport::Udp);
