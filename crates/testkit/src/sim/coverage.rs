@@ -69,8 +69,8 @@ const NODE: &[(uplink::StateName, &[uplink::EventName])] = {
         ),
         (
             S::Synchronising,
+            // An end of the stream here needs a snapshot of over 64 KiB: it is in the table's test.
             &[
-                E::Closed,
                 E::Room,
                 E::SnapshotBegin,
                 E::SnapshotRecords,
