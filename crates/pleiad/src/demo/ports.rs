@@ -5,7 +5,7 @@ use super::plan::{Ground, NODES, Plan, wan_name};
 use anyhow::{Result, bail};
 use std::fmt::Write as _;
 use std::io;
-use std::net::{SocketAddr, TcpListener, UdpSocket};
+use std::net::{IpAddr, SocketAddr, TcpListener, UdpSocket};
 use std::path::Path;
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -29,8 +29,8 @@ pub(super) fn check(plan: &Plan) -> Result<()> {
     for Wanted { process, transport, address } in wanted(plan) {
         if let Err(fault) = try_to_bind(transport, address) {
             let (port, word) = (address.port(), if transport == Transport::Tcp { "TCP" } else { "UDP" });
-            let by =
-                holder(transport, port).map_or_else(|| fault.to_string(), |who| format!("in use by {who}"));
+            let by = holder(transport, address)
+                .map_or_else(|| fault.to_string(), |who| format!("in use by {who}"));
             writeln!(taken, "  {word} port {port} on {}, needed by {process}: {by}", address.ip())?;
         }
     }
@@ -67,33 +67,41 @@ fn try_to_bind(transport: Transport, address: SocketAddr) -> io::Result<()> {
     }
 }
 
-/// `NAME (process ID)` of who has a port, as far as we may see it.
-fn holder(transport: Transport, port: u16) -> Option<String> {
+/// `NAME (process ID)` of who has an address, as far as we may see it.
+fn holder(transport: Transport, address: SocketAddr) -> Option<String> {
     let tables: &[&str] = match transport {
         Transport::Tcp => &["/proc/net/tcp", "/proc/net/tcp6"],
         Transport::Udp => &["/proc/net/udp", "/proc/net/udp6"],
     };
     let socket = tables.iter().find_map(|table| {
         let text = std::fs::read_to_string(table).ok()?;
-        text.lines().skip(1).find_map(|row| inode_of(row, transport, port))
+        text.lines().skip(1).find_map(|row| inode_of(row, transport, address))
     })?;
     process_with(&format!("socket:[{socket}]"))
 }
 
-/// The inode of the socket that listens on `port`, when this row of the kernel's table is it.
-fn inode_of(row: &str, transport: Transport, port: u16) -> Option<String> {
+/// The inode of the socket that has `address`, or every address, when this row of the kernel's table is it.
+fn inode_of(row: &str, transport: Transport, address: SocketAddr) -> Option<String> {
     const LISTENING: &str = "0A";
     let columns: Vec<&str> = row.split_whitespace().collect();
-    let local = columns.get(1)?.rsplit(':').next()?;
-    let state = columns.get(3)?;
-    let fits =
-        u16::from_str_radix(local, 16).ok()? == port && (transport == Transport::Udp || *state == LISTENING);
+    let (local, port) = columns.get(1)?.rsplit_once(':')?;
+    let ours = match address.ip() {
+        // The kernel prints the four bytes as one number of this machine.
+        IpAddr::V4(ip) => format!("{:08X}", u32::from_ne_bytes(ip.octets())),
+        IpAddr::V6(_) => String::new(),
+    };
+    let everybody = local.bytes().all(|digit| digit == b'0');
+    let in_the_way = everybody || local == ours || (address.is_ipv6() && local.len() > 8);
+    let busy = transport == Transport::Udp || columns.get(3) == Some(&LISTENING);
+    let fits = u16::from_str_radix(port, 16).ok()? == address.port() && in_the_way && busy;
     if fits { columns.get(9).map(|inode| (*inode).to_owned()) } else { None }
 }
 
 fn process_with(socket: &str) -> Option<String> {
     let processes = std::fs::read_dir("/proc").ok()?;
     processes.flatten().find_map(|process| {
+        // Beside the numbers there is /proc/self, which would be no answer.
+        process.file_name().to_str()?.parse::<u32>().ok()?;
         let files = std::fs::read_dir(process.path().join("fd")).ok()?;
         let has =
             |file: std::fs::DirEntry| std::fs::read_link(file.path()).is_ok_and(|to| to == Path::new(socket));
@@ -111,13 +119,15 @@ mod tests {
 
     #[test]
     fn a_port_in_use_is_said_with_the_process_that_has_it_and_the_way_out() {
-        // 127.0.0.77 is ours alone, so that this test meets no other demo.
-        let plan = Plan::new(Ground::Loopback("127.0.0.77".parse().unwrap()), "pleiad.test");
-        assert!(check(&plan).is_ok());
-        let _in_the_way = TcpListener::bind("127.0.0.77:7502").unwrap();
+        // An address of this test process alone, so that it meets no other demo.
+        let id = std::process::id();
+        let address = format!("127.77.{}.{}", id / 250 % 250 + 1, id % 250 + 1);
+        let plan = Plan::new(Ground::Loopback(address.parse().unwrap()), "pleiad.test");
+        check(&plan).unwrap();
+        let _in_the_way = TcpListener::bind((address.as_str(), 7502)).unwrap();
         let said = check(&plan).unwrap_err().to_string();
         assert!(said.contains("TCP port 7502") && said.contains("node-1"), "{said}");
-        assert!(said.contains(&std::process::id().to_string()), "{said}");
+        assert!(said.contains(&format!("process {id}")), "{said}");
         assert!(said.contains("next:"), "{said}");
     }
 }

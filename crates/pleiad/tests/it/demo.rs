@@ -13,14 +13,14 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 struct Demo {
     folder: tempfile::TempDir,
-    address: &'static str,
+    address: String,
     running: Option<Child>,
 }
 
 impl Demo {
-    fn start(address: &'static str) -> Demo {
+    fn start(story: u8) -> Demo {
         let folder = tempfile::tempdir().unwrap();
-        let mut demo = Demo { folder, address, running: None };
+        let mut demo = Demo { folder, address: address(story), running: None };
         demo.run();
         demo
     }
@@ -28,7 +28,7 @@ impl Demo {
     fn run(&mut self) {
         let output = std::fs::File::create(self.log()).unwrap();
         let child = pleiad()
-            .args(["demo", "--bind", self.address, "--dir"])
+            .args(["demo", "--bind", &self.address, "--dir"])
             .arg(self.dir())
             .stdin(Stdio::null())
             .stdout(output.try_clone().unwrap())
@@ -111,6 +111,12 @@ impl Drop for Demo {
     }
 }
 
+/// A loopback address that this story of this test process has to itself.
+fn address(story: u8) -> String {
+    let id = std::process::id();
+    format!("127.{story}.{}.{}", id / 250 % 250 + 1, id % 250 + 1)
+}
+
 fn pleiad() -> Command {
     Command::new(env!("CARGO_BIN_EXE_pleiad"))
 }
@@ -131,7 +137,7 @@ fn children(dir: &Path) -> usize {
 /// DCS-06, DEP-23: everything is deployed through the manager; a second start finds everything again.
 #[test]
 fn from_an_empty_folder_to_calls_a_cut_a_return_and_a_second_start() {
-    let mut demo = Demo::start("127.0.0.51");
+    let mut demo = Demo::start(51);
     for (from, to) in [("2001", "2002"), ("2101", "2102"), ("2101", "2201"), ("2201", "2001")] {
         let call = demo.ask(&["call", from, to, "--seconds", "1"]);
         assert!(heard(&call), "{from} calls {to}: {call:?}");
@@ -164,7 +170,7 @@ fn from_an_empty_folder_to_calls_a_cut_a_return_and_a_second_start() {
 /// and accepts nothing), DEP-41 (the general-purpose subscriber of the node is that of the cluster server).
 #[test]
 fn after_the_deployment_each_node_is_what_the_manager_made_it() {
-    let mut demo = Demo::start("127.0.0.55");
+    let mut demo = Demo::start(55);
     let centre = demo.ctl(&["state", "cs"]);
     let general = demo.ctl(&["object", "get", "subscriber", "0000"]);
     let log = demo.ctl(&["operations", "--limit", "200"]);
@@ -177,7 +183,10 @@ fn after_the_deployment_each_node_is_what_the_manager_made_it() {
         };
         assert!(log.as_array().unwrap().iter().any(announced), "DEP-35: {name} announced itself");
         assert_eq!(state["uplink"]["state"], "connected", "DEP-36: by a connection it dialled");
-        assert!(std::net::TcpStream::connect((demo.address, link_port)).is_err(), "DEP-36: it accepts none");
+        assert!(
+            std::net::TcpStream::connect((demo.address.as_str(), link_port)).is_err(),
+            "DEP-36: it accepts none"
+        );
         assert_eq!(state["digest"].as_str().map(str::len), Some(64));
     }
     assert_eq!(general["value"]["general_purpose"], true);
@@ -190,10 +199,10 @@ fn after_the_deployment_each_node_is_what_the_manager_made_it() {
 
 #[test]
 fn a_port_in_use_is_said_and_nothing_is_started() {
-    let _in_the_way = TcpListener::bind("127.0.0.52:7443").unwrap();
+    let _in_the_way = TcpListener::bind((address(52).as_str(), 7443)).unwrap();
     let folder = tempfile::tempdir().unwrap();
     let output = pleiad()
-        .args(["demo", "--bind", "127.0.0.52", "--dir"])
+        .args(["demo", "--bind", &address(52), "--dir"])
         .arg(folder.path().join("demo"))
         .output()
         .unwrap();
@@ -205,7 +214,7 @@ fn a_port_in_use_is_said_and_nothing_is_started() {
 
 #[test]
 fn a_demo_that_is_killed_leaves_no_process_and_a_new_one_goes_on() {
-    let mut demo = Demo::start("127.0.0.53");
+    let mut demo = Demo::start(53);
     assert_eq!(children(&demo.dir()), 6, "manager, three call servers, two lines");
     demo.running.take().map(|mut child| child.kill().and_then(|()| child.wait()).unwrap());
     let begin = Instant::now();
@@ -221,7 +230,7 @@ fn a_demo_that_is_killed_leaves_no_process_and_a_new_one_goes_on() {
 #[test]
 fn the_files_with_passwords_are_their_owners_alone() {
     use std::os::unix::fs::PermissionsExt as _;
-    let mut demo = Demo::start("127.0.0.54");
+    let mut demo = Demo::start(54);
     for name in ["phones.csv", "manager.txt", "logins.txt"] {
         let mode = std::fs::metadata(demo.dir().join(name)).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o600, "{name}");
