@@ -23,7 +23,7 @@ fn state(role: &str, state: &str, uplink: serde_json::Value) -> StateView {
 fn cut() -> StateView {
     let uplink = json!({
         "address": "127.0.0.1:7601", "state": "isolated", "since_ms": 1_795_348_700_000_u64,
-        "cluster_revision": 42, "carries_sip": false, "fault": null
+        "cluster_revision": 42, "durable_revision": 42, "carries_sip": false, "fault": null
     });
     state("node", "isolated", uplink)
 }
