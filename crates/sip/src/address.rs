@@ -4,6 +4,7 @@ use crate::params::Params;
 use crate::scan::{self, Cursor};
 use crate::{Fault, Uri};
 use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
 use std::fmt;
 use std::str::FromStr;
 
@@ -51,6 +52,18 @@ impl NameAddr {
     #[must_use]
     pub fn tag(&self) -> Option<&str> {
         self.params.raw("tag")
+    }
+
+    /// The name of the device: `+sip.instance` of a Contact, without quotes (RFC 5626 §4.1).
+    #[must_use]
+    pub fn instance(&self) -> Option<Cow<'_, str>> {
+        self.params.value("+sip.instance")
+    }
+
+    /// Which of several connections of one device: `reg-id` of a Contact, 1 and above (RFC 5626 §4.2).
+    #[must_use]
+    pub fn reg_id(&self) -> Option<u32> {
+        scan::number(self.params.raw("reg-id")?).filter(|id| *id > 0)
     }
 
     /// Reads one whole header element.

@@ -4,7 +4,7 @@
 
 use crate::head::Head;
 use crate::scan;
-use crate::{CSeq, MAX_FORWARDS, Message, Method, Name, NameAddr, ParseError, Status, Uri, Via};
+use crate::{CSeq, HeaderValue, MAX_FORWARDS, Message, Method, Name, NameAddr, ParseError, Status, Uri, Via};
 use std::fmt::Display;
 
 /// Lines and a body, written when finished.
@@ -123,6 +123,12 @@ impl Response {
         self.header_named(name.as_str(), value)
     }
 
+    /// One more header of a kind that has a type.
+    #[must_use]
+    pub fn typed<V: HeaderValue>(self, value: &V) -> Response {
+        self.header(V::NAME, value)
+    }
+
     /// One more header that [`Name`] does not know.
     #[must_use]
     pub fn header_named(mut self, name: &str, value: impl Display) -> Response {
@@ -238,6 +244,12 @@ impl Request {
     #[must_use]
     pub fn header(self, name: Name, value: impl Display) -> Request {
         self.header_named(name.as_str(), value)
+    }
+
+    /// One more header of a kind that has a type.
+    #[must_use]
+    pub fn typed<V: HeaderValue>(self, value: &V) -> Request {
+        self.header(V::NAME, value)
     }
 
     /// One more header that [`Name`] does not know.

@@ -59,8 +59,11 @@ names! {
     ErrorInfo "Error-Info" b"error-info";
     Event "Event" b"event" | b"o";
     Expires "Expires" b"expires";
+    FlowTimer "Flow-Timer" b"flow-timer";
     From "From" b"from" | b"f";
     HistoryInfo "History-Info" b"history-info";
+    Identity "Identity" b"identity" | b"y";
+    InfoPackage "Info-Package" b"info-package";
     InReplyTo "In-Reply-To" b"in-reply-to";
     Join "Join" b"join";
     MaxForwards "Max-Forwards" b"max-forwards";
@@ -79,10 +82,15 @@ names! {
     RAck "RAck" b"rack";
     Reason "Reason" b"reason";
     RecordRoute "Record-Route" b"record-route";
+    RecvInfo "Recv-Info" b"recv-info";
+    ReferSub "Refer-Sub" b"refer-sub";
     ReferTo "Refer-To" b"refer-to" | b"r";
     ReferredBy "Referred-By" b"referred-by" | b"b";
+    RejectContact "Reject-Contact" b"reject-contact" | b"j";
+    RemotePartyId "Remote-Party-ID" b"remote-party-id";
     Replaces "Replaces" b"replaces";
     ReplyTo "Reply-To" b"reply-to";
+    RequestDisposition "Request-Disposition" b"request-disposition" | b"d";
     Require "Require" b"require";
     RetryAfter "Retry-After" b"retry-after";
     Route "Route" b"route";
@@ -96,6 +104,7 @@ names! {
     Subject "Subject" b"subject" | b"s";
     SubscriptionState "Subscription-State" b"subscription-state";
     Supported "Supported" b"supported" | b"k";
+    TargetDialog "Target-Dialog" b"target-dialog";
     Timestamp "Timestamp" b"timestamp";
     To "To" b"to" | b"t";
     Unsupported "Unsupported" b"unsupported";

@@ -73,7 +73,7 @@ impl Uri {
     /// `sip:user@host`; the user is escaped as needed.
     #[must_use]
     pub fn sip(user: &str, host: impl Into<Host>) -> Uri {
-        let user_raw = (!user.is_empty()).then(|| escape(user));
+        let user_raw = (!user.is_empty()).then(|| escape(user, USER_BYTES));
         Uri { user_raw, ..Uri::host_only(host.into()) }
     }
 
@@ -105,6 +105,17 @@ impl Uri {
         self
     }
 
+    /// The same with a header for the request that is made of it: `?Replaces=…` (RFC 3261 §19.1.1).
+    #[must_use]
+    pub fn with_header(mut self, name: &str, value: &str) -> Uri {
+        let pair = format!("{name}={}", escape(value, HEADER_BYTES));
+        self.headers = Some(match self.headers.take() {
+            Some(before) => format!("{before}&{pair}"),
+            None => pair,
+        });
+        self
+    }
+
     /// Reads a whole text as a URI.
     pub fn parse(text: &str) -> Result<Uri, Fault> {
         Uri::read(text).ok_or(Fault::Uri)
@@ -133,6 +144,12 @@ impl Uri {
     #[must_use]
     pub fn user(&self) -> Cow<'_, str> {
         decode(self.user_raw.as_deref().unwrap_or_default())
+    }
+
+    /// True when the phone keeps its connection for this address: `;ob` (RFC 5626 §4.2).
+    #[must_use]
+    pub fn is_outbound(&self) -> bool {
+        self.params.has("ob")
     }
 
     /// Equality of RFC 3261 §19.1.4: escapes are looked through, host and parameters compared without case,
@@ -286,11 +303,17 @@ fn hex(digit: u8) -> Option<u8> {
     char::from(digit).to_digit(16).and_then(|value| u8::try_from(value).ok())
 }
 
-/// Escapes what a user part may not hold (RFC 3261 §25.1 `user`).
-fn escape(user: &str) -> String {
-    let mut raw = String::with_capacity(user.len());
-    for byte in user.bytes() {
-        if byte.is_ascii_alphanumeric() || b"-_.!~*'()&=+$,;?/".contains(&byte) {
+/// What a user part may hold unescaped besides letters and digits (RFC 3261 §25.1 `user`).
+const USER_BYTES: &[u8] = b"-_.!~*'()&=+$,;?/";
+
+/// What the value of a URI's header may hold unescaped (RFC 3261 §25.1 `hvalue`).
+const HEADER_BYTES: &[u8] = b"[]/?:+$-_.!~*'()";
+
+/// Escapes all but letters, digits and `also`.
+fn escape(text: &str, also: &[u8]) -> String {
+    let mut raw = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        if byte.is_ascii_alphanumeric() || also.contains(&byte) {
             raw.push(char::from(byte));
         } else {
             raw.push_str(&format!("%{byte:02X}"));

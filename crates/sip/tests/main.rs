@@ -5,6 +5,7 @@ mod corpus;
 mod dialogs;
 mod digest;
 mod framing;
+mod headers;
 mod messages;
 mod parsing_properties;
 mod support;
