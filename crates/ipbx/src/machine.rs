@@ -17,7 +17,7 @@ use crate::shell::phones::{ListenError, Listening};
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;
-use store::{ConfigStore, RuntimeStore, StoreError};
+use store::{ConfigStore, Journal, RuntimeStore, Shelf, StoreError};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use web::auth::Principal;
@@ -156,6 +156,7 @@ impl Machine {
         let role = Role::load_or_make(&config.dir, &identity, &config.name)?;
         let store = ConfigStore::open(&config.dir.join("config.db"))?;
         let runtime = RuntimeStore::open(&config.dir.join("runtime.db"))?;
+        let live = Journal::open(&config.dir.join("live.journal"))?;
         let stop = CancellationToken::new();
         let link_runtime = LinkRuntime::build().map_err(MachineError::Runtime)?;
         let clock = SteadyClock::start();
@@ -165,7 +166,7 @@ impl Machine {
         let web_port = web::serve::listen(web_bind).await.map_err(|source| MachineError::Web { source })?;
         let listening = Listening::open(config.bind, config.sip_port, clock).await?;
         let (phones, slot) = (listening.phones(), EngineSlot::default());
-        let ground = Ground { config, identity, clock, store, runtime, hub, phones, slot, link_io };
+        let ground = Ground { config, identity, clock, store, runtime, live, hub, phones, slot, link_io };
         let running = Running::start(&ground, role).await?;
         listening.serve(&ground.slot, &stop);
         let (announcements, jobs) = mpsc::unbounded_channel();
@@ -226,7 +227,7 @@ impl Machine {
         &self.inner.ground.store
     }
 
-    /// Where the rest rests.
+    /// Where records of calls rest.
     #[must_use]
     pub fn runtime(&self) -> &RuntimeStore {
         &self.inner.ground.runtime
@@ -326,11 +327,7 @@ impl Machine {
 
     /// The realm changes with the cluster: no phone is registered in the new one.
     fn forget_bindings(&self) -> Result<(), MachineError> {
-        let rows = self.runtime().bindings()?;
-        let gone = rows
-            .into_iter()
-            .map(|row| store::RuntimeWrite::RemoveBinding { extension: row.extension, key: row.key });
-        Ok(self.runtime().write(gone.collect())?)
+        Ok(self.inner.ground.live.clear(Shelf::BINDING)?)
     }
 
     fn announce(&self, event: Event) {

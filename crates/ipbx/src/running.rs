@@ -21,7 +21,7 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
-use store::{ConfigStore, RuntimeStore, RuntimeWrite, Since, StoreError};
+use store::{ConfigStore, Journal, RuntimeStore, RuntimeWrite, Shelf, Since, StoreError};
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -64,8 +64,10 @@ pub struct Ground {
     pub clock: SteadyClock,
     /// Where configuration rests.
     pub store: ConfigStore,
-    /// Where the rest rests.
+    /// Where records of calls rest.
     pub runtime: RuntimeStore,
+    /// Where registrations rest.
+    pub live: Journal,
     /// Who wants to know.
     pub hub: Hub,
     /// Phones' sockets, which stay open over changes of role.
@@ -152,6 +154,7 @@ impl Running {
             members: members.clone(),
             link: link.clone(),
             runtime: ground.runtime.clone(),
+            live: ground.live.clone(),
             hub: ground.hub.clone(),
             uploads: role.name() == RoleName::Node,
         };
@@ -250,8 +253,8 @@ impl Running {
 fn load(ground: &Ground, role: &Role) -> Result<Loaded, StartError> {
     data::agree(&ground.store, role)?;
     let snapshot = ground.store.snapshot()?;
-    let bindings = ground.runtime.bindings()?;
-    let bindings = bindings.iter().filter_map(|row| serde_json::from_slice(&row.value).ok()).collect();
+    let bindings = ground.live.read(Shelf::BINDING)?;
+    let bindings = bindings.iter().filter_map(|kept| serde_json::from_slice(&kept.value).ok()).collect();
     Ok(Loaded { position: snapshot.position, records: snapshot.records, bindings })
 }
 

@@ -123,6 +123,14 @@ pub enum StoreError {
         /// What was reported.
         source: Arc<rusqlite::Error>,
     },
+    /// A write or sync of the journal failed; after that, nothing more is written until a restart.
+    #[error("{}: the disk reported an error ({source}): writing has stopped; check the disk, then restart", file.display())]
+    Write {
+        /// Which file.
+        file: PathBuf,
+        /// What was reported.
+        source: Arc<std::io::Error>,
+    },
     /// The file cannot be opened or made.
     #[error("{}: {source}", file.display())]
     Open {
@@ -170,7 +178,7 @@ impl StoreError {
     /// a later one reports as written.
     #[must_use]
     pub fn stops_writing(&self) -> bool {
-        matches!(self, StoreError::Disk { .. } | StoreError::Corrupt { .. })
+        matches!(self, StoreError::Disk { .. } | StoreError::Write { .. } | StoreError::Corrupt { .. })
     }
 
     /// True when the caller may simply try again later.

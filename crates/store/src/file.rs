@@ -86,7 +86,7 @@ pub fn remove(path: &Path) -> Result<()> {
     Ok(())
 }
 
-fn beside(path: &Path, suffix: &str) -> PathBuf {
+pub(crate) fn beside(path: &Path, suffix: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(suffix);
     PathBuf::from(name)
@@ -96,11 +96,11 @@ fn lock_path(path: &Path) -> PathBuf {
     beside(path, ".lock")
 }
 
-fn opening(path: &Path, error: std::io::Error) -> StoreError {
+pub(crate) fn opening(path: &Path, error: std::io::Error) -> StoreError {
     StoreError::Open { file: path.to_owned(), source: Arc::new(error) }
 }
 
-fn lock(path: &Path) -> Result<File> {
+pub(crate) fn lock(path: &Path) -> Result<File> {
     let file = lock_path(path);
     let held = OpenOptions::new()
         .create(true)

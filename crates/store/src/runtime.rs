@@ -1,7 +1,8 @@
 //! `runtime.db`: what a process that was killed must find again (kill-safe, DESIGN § 5.1).
 //!
-//! Bindings, records of calls and legs, frozen machines. The store knows their keys and nothing of their
-//! values: those belong to `call` and `cluster`. Writes come in batches that happen together.
+//! Records of calls and legs, frozen machines. The store knows their keys and nothing of their values: those belong
+//! to `call` and `cluster`. Writes come in batches that happen together. Registrations are in the
+//! [`Journal`](crate::Journal).
 
 use crate::error::Fault;
 use crate::readers::Readers;
@@ -20,10 +21,6 @@ const LOG_PRUNE_EVERY: u64 = 1_024;
 pub const LOG_PAGE_MAX: u32 = 1_000;
 
 const MIGRATIONS: file::Migrations = &["
-    CREATE TABLE bindings (
-        extension TEXT NOT NULL, key TEXT NOT NULL, expires_ms INTEGER NOT NULL, value BLOB NOT NULL,
-        PRIMARY KEY (extension, key)
-    ) WITHOUT ROWID;
     CREATE TABLE log (
         seq INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE, stream TEXT NOT NULL,
         session TEXT NOT NULL, at_ms INTEGER NOT NULL, value BLOB NOT NULL, uploaded INTEGER NOT NULL
@@ -33,19 +30,6 @@ const MIGRATIONS: file::Migrations = &["
     CREATE INDEX log_stream ON log (stream, seq);
     CREATE TABLE frozen (name TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID
 "];
-
-/// A binding of a phone, opaque but for its key and end.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct BindingRow {
-    /// The address of record.
-    pub extension: String,
-    /// Which of its bindings: the contact or instance.
-    pub key: String,
-    /// When it ends, on the steady clock.
-    pub expires_ms: u64,
-    /// The binding as the edge wants it back.
-    pub value: Vec<u8>,
-}
 
 /// An entry for the log: uniquely named, so that merging is union (DESIGN § 5.3).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -76,17 +60,6 @@ pub struct LogRow {
 /// One step of a batch.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum RuntimeWrite {
-    /// Keeps a binding, new or refreshed.
-    PutBinding(BindingRow),
-    /// Forgets a binding.
-    RemoveBinding {
-        /// The address of record.
-        extension: String,
-        /// Which of its bindings.
-        key: String,
-    },
-    /// Forgets all bindings of an extension.
-    RemoveBindingsOf(String),
     /// Appends to the log; an id that is there already is left as it is.
     Append(LogEntry),
     /// Appends an entry that came from another member and goes no further.
@@ -145,27 +118,6 @@ impl RuntimeStore {
     /// As [`RuntimeStore::write`], telling `done`; never waits.
     pub fn write_then(&self, batch: Vec<RuntimeWrite>, done: impl FnOnce(Result<()>) + Send + 'static) {
         self.inner.writer.submit(move |db| write_all(db, batch), done);
-    }
-
-    /// All bindings, ordered by extension and key. Their ends are for the reader to judge.
-    ///
-    /// # Errors
-    /// What the disk says.
-    pub fn bindings(&self) -> Result<Vec<BindingRow>> {
-        self.read(|db| {
-            let mut select = db.prepare_cached(
-                "SELECT extension, key, expires_ms, value FROM bindings ORDER BY extension, key",
-            )?;
-            let rows = select.query_map([], |row| {
-                Ok(BindingRow {
-                    extension: row.get(0)?,
-                    key: row.get(1)?,
-                    expires_ms: row.get::<_, i64>(2)?.cast_unsigned(),
-                    value: row.get(3)?,
-                })
-            })?;
-            rows.collect()
-        })
     }
 
     /// Entries the cluster server does not have yet, oldest first.
@@ -245,14 +197,6 @@ fn write_all(db: &Connection, batch: Vec<RuntimeWrite>) -> std::result::Result<(
 
 fn write_one(db: &Connection, write: RuntimeWrite) -> rusqlite::Result<()> {
     match write {
-        RuntimeWrite::PutBinding(row) => put_binding(db, &row),
-        RuntimeWrite::RemoveBinding { extension, key } => db
-            .prepare_cached("DELETE FROM bindings WHERE extension = ?1 AND key = ?2")?
-            .execute([extension, key])
-            .map(drop),
-        RuntimeWrite::RemoveBindingsOf(extension) => {
-            db.prepare_cached("DELETE FROM bindings WHERE extension = ?1")?.execute([extension]).map(drop)
-        }
         RuntimeWrite::Append(entry) => append(db, &entry, false),
         RuntimeWrite::AppendGathered(entry) => append(db, &entry, true),
         RuntimeWrite::MarkUploaded(ids) => {
@@ -270,15 +214,6 @@ fn write_one(db: &Connection, write: RuntimeWrite) -> rusqlite::Result<()> {
             db.prepare_cached("DELETE FROM frozen WHERE name = ?1")?.execute([name]).map(drop)
         }
     }
-}
-
-fn put_binding(db: &Connection, row: &BindingRow) -> rusqlite::Result<()> {
-    db.prepare_cached(
-        "INSERT INTO bindings (extension, key, expires_ms, value) VALUES (?1, ?2, ?3, ?4)
-         ON CONFLICT (extension, key) DO UPDATE SET expires_ms = excluded.expires_ms, value = excluded.value",
-    )?
-    .execute(params![row.extension, row.key, row.expires_ms.cast_signed(), row.value])
-    .map(drop)
 }
 
 fn append(db: &Connection, entry: &LogEntry, uploaded: bool) -> rusqlite::Result<()> {

@@ -21,7 +21,7 @@ pub const GROUP_JOBS_MAX: usize = 256;
 /// Jobs that may wait. When full, `*_then` answers [`StoreError::Busy`] at once; the waiting forms wait.
 pub const QUEUE_JOBS_MAX: usize = 4096;
 /// Kill-safe data reach the disk at least this often (promise: within 1 s).
-const SYNC_EVERY: Duration = Duration::from_millis(500);
+pub(crate) const SYNC_EVERY: Duration = Duration::from_millis(500);
 
 /// A job as the thread sees it.
 trait Job: Send {
@@ -139,7 +139,7 @@ impl Drop for Writer {
     }
 }
 
-fn spawn(name: &str, path: &Path, run: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>> {
+pub(crate) fn spawn(name: &str, path: &Path, run: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>> {
     std::thread::Builder::new()
         .name(name.to_owned())
         .spawn(run)

@@ -20,7 +20,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
-use store::{BindingRow, LogEntry, RuntimeStore, RuntimeWrite};
+use store::{Batch, Journal, LogEntry, RuntimeStore, RuntimeWrite, Shelf};
 use web::events::Hub;
 
 /// Messages from outside that may wait for the engine. At 50 µs a message that is a fifth of a second.
@@ -152,8 +152,10 @@ pub struct Surroundings {
     pub members: Members,
     /// The link side.
     pub link: LinkHandle,
-    /// What must be found again.
+    /// Records of calls.
     pub runtime: RuntimeStore,
+    /// Registrations.
+    pub live: Journal,
     /// Who wants to know.
     pub hub: Hub,
     /// True on a node: its records go to the cluster server.
@@ -169,7 +171,7 @@ pub struct Engine {
     promised: Promised,
 }
 
-/// Answers that wait for the disk. They are at most as many as the store's queue has jobs.
+/// Answers that wait for the disk. They are at most as many as the journal's queue has batches.
 #[derive(Clone, Default)]
 struct Promised {
     sends: Arc<Mutex<BTreeSet<PhoneSend>>>,
@@ -178,7 +180,7 @@ struct Promised {
 impl Promised {
     fn hold(&self, sends: &[PhoneSend]) {
         let mut held = self.lock();
-        if held.len() < store::QUEUE_JOBS_MAX {
+        if held.len() < store::journal::JOURNAL_QUEUE_MAX {
             held.extend(sends.iter().cloned());
         }
     }
@@ -314,7 +316,7 @@ impl Engine {
 
     /// Writes a binding; what acknowledges it goes out behind the write, on the writer's thread.
     fn keep_binding(&mut self, change: BindingChange, then: Vec<PhoneSend>) {
-        let Some(write) = binding_write(&change) else { return };
+        let Some(batch) = binding_batch(&change) else { return };
         for send in &then {
             self.note_sent(Party::Phone(send.flow.remote), Some(&send.flow), &send.bytes);
         }
@@ -322,7 +324,7 @@ impl Engine {
         let counters = Arc::clone(&self.counters);
         let promised = self.promised.clone();
         promised.hold(&then);
-        self.around.runtime.write_then(vec![write], move |written| match written {
+        self.around.live.append_then(batch, move |written| match written {
             Ok(()) => {
                 for send in then {
                     promised.release(&send);
@@ -403,19 +405,18 @@ fn traced_call_id(bytes: &[u8]) -> Option<String> {
     call_id
 }
 
-fn binding_write(change: &BindingChange) -> Option<RuntimeWrite> {
-    match change {
-        BindingChange::Bound(binding) => Some(RuntimeWrite::PutBinding(BindingRow {
-            extension: binding.extension.as_str().to_owned(),
-            key: binding.device.0.clone(),
-            expires_ms: ms(binding.until),
-            value: serde_json::to_vec(binding).ok()?,
-        })),
-        BindingChange::Unbound { extension, device } => Some(RuntimeWrite::RemoveBinding {
-            extension: extension.as_str().to_owned(),
-            key: device.0.clone(),
-        }),
-    }
+/// The change as the journal keeps it. A device is one record, named by its subscriber and itself.
+fn binding_batch(change: &BindingChange) -> Option<Batch> {
+    let (extension, device) = change.subject();
+    let key = format!("{extension}\0{device}");
+    let mut batch = Batch::default();
+    let kept = match change {
+        BindingChange::Bound(binding) => {
+            batch.put(Shelf::BINDING, key.as_bytes(), &serde_json::to_vec(binding).ok()?)
+        }
+        BindingChange::Unbound { .. } => batch.remove(Shelf::BINDING, key.as_bytes()),
+    };
+    kept.ok().map(|()| batch)
 }
 
 /// A record as a row of the log: `call` for the record of a call, `leg` for that of a leg.

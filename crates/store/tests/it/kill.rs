@@ -4,12 +4,12 @@
 //! the child at a seeded instant, reads the pipe to its end, and looks for every line in the reopened store.
 
 use model::Kind;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::channel;
 use std::time::Duration;
-use store::{BindingRow, Commit, ConfigStore, LogEntry, RuntimeStore, RuntimeWrite};
+use store::{Batch, Commit, ConfigStore, Journal, LogEntry, RuntimeStore, RuntimeWrite, Shelf};
 
 const CHILD_DIR: &str = "STORE_KILL_TEST_DIR";
 const KILLS: u64 = 40;
@@ -59,12 +59,45 @@ fn check(
     let revision = store.position().unwrap().revision;
     assert!(revision >= config.values().copied().max().unwrap_or(0).max(revision_before));
     let store = RuntimeStore::open(&dir.join("runtime.db")).unwrap();
-    let bindings: BTreeMap<_, _> =
-        store.bindings().unwrap().into_iter().map(|row| (row.key, row.value)).collect();
-    for (key, value) in runtime {
-        assert_eq!(bindings.get(key).map(Vec::as_slice), Some(value.as_bytes()), "binding '{key}'");
+    let journal = Journal::open(&dir.join("live.journal")).unwrap();
+    let bindings: BTreeMap<_, _> = journal
+        .read(Shelf::BINDING)
+        .unwrap()
+        .into_iter()
+        .map(|kept| (kept.key, number(&kept.value)))
+        .collect();
+    let logged = logged(&store);
+    for (name, value) in runtime {
+        match name.strip_prefix("log-") {
+            Some(id) => assert!(logged.contains(id), "log entry '{id}' was lost"),
+            // What was written and not yet acknowledged may be there as well.
+            None => assert!(
+                bindings.get(name.as_bytes()) >= Some(&number(value.as_bytes())),
+                "binding '{name}' lost {value}"
+            ),
+        }
     }
     revision
+}
+
+/// Long enough that the file is written anew every few rounds.
+fn padded(number: &str) -> String {
+    format!("{number:0>20000}")
+}
+
+fn number(value: &[u8]) -> u64 {
+    std::str::from_utf8(value).unwrap().parse().unwrap()
+}
+
+fn logged(store: &RuntimeStore) -> BTreeSet<String> {
+    let mut found = BTreeSet::new();
+    let mut before = None;
+    loop {
+        let page = store.log("call", before, 1_000).unwrap();
+        let Some(last) = page.last() else { return found };
+        before = Some(last.seq);
+        found.extend(page.into_iter().map(|row| row.entry.id));
+    }
 }
 
 fn spawn_child(dir: &std::path::Path, round: u64) -> Child {
@@ -85,13 +118,15 @@ fn child_that_writes_until_it_is_killed() {
     let round = std::env::var("STORE_KILL_TEST_ROUND").unwrap();
     let config = ConfigStore::open(&std::path::Path::new(&dir).join("config.db")).unwrap();
     let runtime = RuntimeStore::open(&std::path::Path::new(&dir).join("runtime.db")).unwrap();
+    let journal = Journal::open(&std::path::Path::new(&dir).join("live.journal")).unwrap();
     say("ready");
     std::thread::scope(|scope| {
         for writer in 0..3 {
             let (config, round) = (&config, &round);
             scope.spawn(move || write_config(config, &format!("{round}-{writer}")));
         }
-        scope.spawn(|| write_runtime(&runtime, &round));
+        scope.spawn(|| write_log(&runtime, &round));
+        scope.spawn(|| write_bindings(&journal, &round));
     });
 }
 
@@ -104,25 +139,33 @@ fn write_config(store: &ConfigStore, name: &str) {
 }
 
 /// Without waiting for each other: the acknowledgements come by callback, as in the daemon.
-fn write_runtime(store: &RuntimeStore, round: &str) {
-    for n in 0.. {
+fn write_log(store: &RuntimeStore, round: &str) {
+    for n in 0u64.. {
         let (sender, answer) = channel();
         for part in 0..4 {
-            let (sender, key) = (sender.clone(), format!("{round}-{n}-{part}"));
-            let row = BindingRow {
-                extension: "2101".into(),
-                key: key.clone(),
-                expires_ms: n,
-                value: n.to_string().into_bytes(),
-            };
-            let entry = LogEntry {
-                id: key.clone(),
-                stream: "call".into(),
-                session: String::new(),
-                at_ms: n,
-                value: vec![],
-            };
-            store.write_then(vec![RuntimeWrite::PutBinding(row), RuntimeWrite::Append(entry)], move |done| {
+            let (sender, id) = (sender.clone(), format!("{round}-{n}-{part}"));
+            let (stream, session, value) = ("call".into(), String::new(), vec![]);
+            let entry = LogEntry { id: id.clone(), stream, session, at_ms: n, value };
+            store.write_then(vec![RuntimeWrite::Append(entry)], move |done| {
+                done.unwrap();
+                sender.send(id).unwrap();
+            });
+        }
+        drop(sender);
+        answer.iter().for_each(|id| say(&format!("runtime log-{id} {n}")));
+    }
+}
+
+/// The same keys again and again, so that the journal is written anew under fire.
+fn write_bindings(journal: &Journal, round: &str) {
+    for n in 0u64.. {
+        let (sender, answer) = channel();
+        for part in 0..16 {
+            let (sender, key) = (sender.clone(), format!("{round}-{part}"));
+            let value = padded(&n.to_string());
+            let mut batch = Batch::default();
+            batch.put(Shelf::BINDING, key.as_bytes(), value.as_bytes()).unwrap();
+            journal.append_then(batch, move |done| {
                 done.unwrap();
                 sender.send(key).unwrap();
             });

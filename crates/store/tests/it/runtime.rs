@@ -1,16 +1,12 @@
-//! What runs: bindings, the log with its upload mark, frozen machines.
+//! What runs: the log with its upload mark, frozen machines.
 
-use store::{BindingRow, LogEntry, RuntimeStore, RuntimeWrite};
+use store::{LogEntry, RuntimeStore, RuntimeWrite};
 use tempfile::TempDir;
 
 fn fresh() -> (TempDir, RuntimeStore) {
     let dir = tempfile::tempdir().unwrap();
     let store = RuntimeStore::open(&dir.path().join("runtime.db")).unwrap();
     (dir, store)
-}
-
-fn binding(extension: &str, key: &str, expires_ms: u64) -> BindingRow {
-    BindingRow { extension: extension.into(), key: key.into(), expires_ms, value: b"{}".to_vec() }
 }
 
 fn entry(id: &str, session: &str) -> LogEntry {
@@ -21,25 +17,6 @@ fn entry(id: &str, session: &str) -> LogEntry {
         at_ms: 5,
         value: b"{}".to_vec(),
     }
-}
-
-#[test]
-fn bindings_are_found_again_after_a_restart() {
-    let (dir, store) = fresh();
-    let put = |row| RuntimeWrite::PutBinding(row);
-    store
-        .write(vec![
-            put(binding("2101", "a", 10)),
-            put(binding("2101", "b", 20)),
-            put(binding("2102", "c", 30)),
-        ])
-        .unwrap();
-    store.write(vec![put(binding("2101", "a", 40))]).unwrap();
-    store.write(vec![RuntimeWrite::RemoveBinding { extension: "2101".into(), key: "b".into() }]).unwrap();
-    store.write(vec![RuntimeWrite::RemoveBindingsOf("2102".into())]).unwrap();
-    drop(store);
-    let store = RuntimeStore::open(&dir.path().join("runtime.db")).unwrap();
-    assert_eq!(store.bindings().unwrap(), [binding("2101", "a", 40)]);
 }
 
 #[test]
@@ -78,13 +55,13 @@ fn a_frozen_machine_is_thawed_from_its_last_bytes() {
 #[test]
 fn what_was_written_is_synced_within_a_second_without_another_write() {
     let (dir, store) = fresh();
-    store.write(vec![RuntimeWrite::PutBinding(binding("2101", "a", 10))]).unwrap();
+    store.write(vec![RuntimeWrite::Append(entry("1", "s"))]).unwrap();
     let written = std::time::Instant::now();
     let copy = dir.path().join("copy.db");
     let synced = || {
         std::fs::copy(store.path(), &copy).unwrap();
         let copy = rusqlite::Connection::open(&copy).unwrap();
-        let count = copy.query_row("SELECT count(*) FROM bindings", [], |row| row.get::<_, u32>(0));
+        let count = copy.query_row("SELECT count(*) FROM log", [], |row| row.get::<_, u32>(0));
         count.is_ok_and(|count| count == 1)
     };
     while !synced() {
