@@ -1,25 +1,29 @@
-//! What the sessions and the registrar of an edge share: transactions, dialogs, tables, names; and the
-//! [`Turn`], through which one step of the edge answers, asks and reports.
+//! What the sessions and the owners of a shard share: transactions, dialogs, records, names; and the
+//! [`Turn`], through which one step of the shard answers, asks and reports.
 
 use crate::headers::{self, status_of};
 use crate::hop::Hop;
 use crate::io::{ClusterSide, Fault, Output};
+use crate::keyed::Key;
+use crate::names::Names;
 use crate::owed::Owed;
+use crate::owner::{Brake, Owners};
 use crate::record::CallId;
-use crate::registrar::{Brake, Registrar};
 use crate::session::{Passed, Side};
 use crate::settings::{EdgeConfig, Place};
-use model::Cause;
+use crate::shard::{ShardId, Sorter};
 use model::routing::Uplink;
 use model::tables::Tables;
+use model::{Cause, Extension};
 use serde::{Deserialize, Serialize};
 use sip::digest::Challenger;
 use sip::transaction::{Input as LayerInput, Layer, Limits, Output as LayerOutput};
 use sip::{
-    ClientKey, Host, Message, Method, Name, NameAddr, Request, Response, ServerKey, Status, Tokens,
-    Transport, Uri, Via,
+    ClientKey, Host, Message, Method, Name, NameAddr, Request, Response, ServerKey, Status, Transport, Uri,
+    Via,
 };
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// What we understand, for Allow (RFC 3261 § 20.5). PRACK is absent on purpose: 100rel is never offered.
@@ -55,18 +59,29 @@ struct Belongings {
     clients: BTreeSet<ClientKey>,
     servers: BTreeSet<ServerKey>,
     tags: BTreeSet<String>,
+    /// The subscriber that is counted as having begun it.
+    caller: Option<Extension>,
 }
 
-/// The part of an edge's state that survives a freeze, its sessions apart.
+/// The secrets of an edge, the same in all its shards and kept through a freeze: what was given out with them comes back.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+pub(crate) struct Keys {
+    /// Spreads messages and subscribers among the shards.
+    pub(crate) spread: Key,
+    /// Seals our names.
+    pub(crate) seal: Key,
+    /// Makes nonces: a phone need not be challenged again after a thaw.
+    pub(crate) nonces: [u8; 32],
+}
+
+/// The part of a shard's state that survives a freeze, its sessions apart.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Held {
     pub(crate) cluster: ClusterSide,
     pub(crate) draining: bool,
-    pub(crate) registrar: Registrar,
-    /// Nonces are made with it: a phone need not be challenged again after a thaw.
-    nonce_key: [u8; 32],
+    pub(crate) owners: Owners,
     pub(crate) owed: Vec<Owed>,
-    pub(crate) next_call: u64,
+    next_call: u64,
     pub(crate) layer: Layer<Hop>,
     purposes: BTreeMap<ClientKey, Purpose>,
     serving: BTreeMap<ServerKey, CallId>,
@@ -75,32 +90,17 @@ pub(crate) struct Held {
     belongings: BTreeMap<CallId, Belongings>,
 }
 
-/// Everything of an edge but its sessions.
-#[derive(Debug)]
-pub(crate) struct Core {
-    pub(crate) config: EdgeConfig,
-    pub(crate) tables: Tables,
-    pub(crate) tokens: Tokens,
-    pub(crate) brake: Brake,
-    /// Its nonce counts are bounded and may be lost: the phone is told `stale` then.
-    pub(crate) challenger: Challenger,
-    pub(crate) held: Held,
-    /// What the transactions said in this turn and nobody has heard yet.
-    pub(crate) events: VecDeque<LayerOutput<Hop>>,
-}
-
-impl Core {
-    pub(crate) fn new(config: EdgeConfig, seed: [u8; 32]) -> Core {
-        let mut tokens = Tokens::new(seed);
-        let cluster = match config.place {
+impl Held {
+    /// Of an edge that begins.
+    pub(crate) fn new(place: Place) -> Held {
+        let cluster = match place {
             Place::ClusterServer => ClusterSide::Up,
             Place::Node | Place::Independent => ClusterSide::Down,
         };
-        let held = Held {
+        Held {
             cluster,
             draining: false,
-            registrar: Registrar::default(),
-            nonce_key: tokens.key32(),
+            owners: Owners::default(),
             owed: Vec::new(),
             next_call: 1,
             layer: Layer::new(Limits::default()),
@@ -108,14 +108,79 @@ impl Core {
             serving: BTreeMap::new(),
             dialogs: BTreeMap::new(),
             belongings: BTreeMap::new(),
-        };
-        Core::of(config, held, tokens)
+        }
+    }
+}
+
+/// Everything of a shard but its sessions.
+#[derive(Debug)]
+pub(crate) struct Core {
+    pub(crate) id: ShardId,
+    pub(crate) sorter: Sorter,
+    pub(crate) config: Arc<EdgeConfig>,
+    /// The records in force, shared by all shards.
+    pub(crate) tables: Arc<Tables>,
+    pub(crate) tokens: Names,
+    pub(crate) brake: Brake,
+    /// Its nonce counts are bounded and may be lost: the phone is told `stale` then.
+    pub(crate) challenger: Challenger,
+    pub(crate) held: Held,
+    /// INVITEs that travel to an owner and back, and whether they were cancelled meanwhile.
+    away: BTreeMap<ServerKey, bool>,
+    /// What the transactions said in this turn and nobody has heard yet.
+    pub(crate) events: VecDeque<LayerOutput<Hop>>,
+}
+
+impl Core {
+    /// `seed` is fresh random bytes of this shard's own.
+    pub(crate) fn new(
+        id: ShardId,
+        config: &Arc<EdgeConfig>,
+        keys: &Keys,
+        held: Held,
+        seed: [u8; 32],
+    ) -> Core {
+        // Each shard numbers its nonces in a range of its own.
+        let first_nonce = u64::from(id.0) << 48;
+        Core {
+            id,
+            sorter: Sorter::new(keys.spread, keys.seal, config.shards),
+            config: Arc::clone(config),
+            tables: Arc::default(),
+            tokens: Names::new(id, keys.seal, seed),
+            brake: Brake::default(),
+            challenger: Challenger::new(&config.realm, keys.nonces).counting_from(first_nonce),
+            held,
+            away: BTreeMap::new(),
+            events: VecDeque::new(),
+        }
     }
 
-    pub(crate) fn of(config: EdgeConfig, held: Held, tokens: Tokens) -> Core {
-        let challenger = Challenger::new(&config.realm, held.nonce_key);
-        let (tables, brake) = (Tables::default(), Brake::default());
-        Core { config, tables, tokens, brake, challenger, held, events: VecDeque::new() }
+    /// True when the owner of `extension` is in this shard.
+    pub(crate) fn owns(&self, extension: &Extension) -> bool {
+        self.sorter.owner_of(extension.as_str()) == self.id
+    }
+
+    /// What this shard may hold of what the edge may: callers and calls are spread evenly.
+    pub(crate) fn share(&self, of_edge: usize) -> usize {
+        of_edge.div_ceil(usize::from(self.sorter.shards()))
+    }
+
+    /// An INVITE goes to an owner and comes back.
+    pub(crate) fn away(&mut self, key: &ServerKey) {
+        self.away.entry(key.clone()).or_default();
+    }
+
+    /// Its CANCEL is here before it.
+    pub(crate) fn cancelled_away(&mut self, key: &ServerKey) {
+        if let Some(cancelled) = self.away.get_mut(key) {
+            *cancelled = true;
+        }
+    }
+
+    /// It is back for good. True when it was cancelled meanwhile.
+    pub(crate) fn is_back(&mut self, key: &ServerKey) -> bool {
+        self.away.remove(key).unwrap_or_default()
     }
 
     /// The SIP domain of the phones' addresses.
@@ -183,9 +248,10 @@ impl Core {
         }
     }
 
-    /// A name for a new call.
+    /// A name for a new call, unique in the edge.
     pub(crate) fn name_call(&mut self) -> CallId {
-        let call = CallId(self.held.next_call);
+        let shards = u64::from(self.sorter.shards());
+        let call = CallId(self.held.next_call * shards + u64::from(self.id.0));
         self.held.next_call += 1;
         call
     }
@@ -202,9 +268,14 @@ impl Core {
         self.held.belongings.entry(call).or_default().servers.insert(key.clone());
     }
 
-    /// The call is over: nothing is told to it any more.
-    pub(crate) fn forget(&mut self, call: CallId) {
-        let Some(belongings) = self.held.belongings.remove(&call) else { return };
+    /// The call is counted as begun by this subscriber.
+    pub(crate) fn counts_for(&mut self, call: CallId, caller: Option<Extension>) {
+        self.held.belongings.entry(call).or_default().caller = caller;
+    }
+
+    /// The call is over: nothing is told to it any more. Returns who is counted as having begun it.
+    pub(crate) fn forget(&mut self, call: CallId) -> Option<Extension> {
+        let belongings = self.held.belongings.remove(&call)?;
         for key in &belongings.clients {
             self.held.purposes.remove(key);
         }
@@ -214,10 +285,11 @@ impl Core {
         for tag in &belongings.tags {
             self.held.dialogs.remove(tag);
         }
+        belongings.caller
     }
 }
 
-/// One step of an edge.
+/// One step of a shard.
 pub(crate) struct Turn<'a> {
     pub(crate) now: Duration,
     pub(crate) core: &'a mut Core,

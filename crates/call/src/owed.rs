@@ -88,7 +88,7 @@ fn send(turn: &mut Turn<'_>, owed: Owed) {
 }
 
 fn keep(turn: &mut Turn<'_>, owed: Owed) {
-    if turn.core.held.owed.len() >= OWED_MAX {
+    if turn.core.held.owed.len() >= turn.core.share(OWED_MAX) {
         turn.core.held.owed.remove(0);
         turn.fault(crate::io::Fault::Limit("OWED_MAX"));
     }

@@ -4,17 +4,20 @@ use model::MemberNumber;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
-/// Calls one edge carries at a time. A further one is refused with 503/42; an emergency call is not.
+/// Shards an edge may have.
+pub const SHARDS_MAX: u8 = 64;
+/// Calls one edge carries at a time, divided evenly among its shards. A further one is refused with 503/42; an emergency
+/// call is not.
 pub const CALLS_MAX: usize = 5_000;
 /// Calls one subscriber may have begun at a time: a phone gone wild fills its own share only.
 pub const CALLS_PER_CALLER_MAX: usize = 10;
-/// Devices bound at one edge. A further one is refused with 503.
-pub const BINDINGS_MAX: usize = 20_000;
+/// Devices bound at one edge, divided evenly among its shards. A further one is refused with 503.
+pub const BINDINGS_MAX: usize = 120_000;
 /// Devices of one subscriber. A further one takes the place of the one registered first.
 pub const DEVICES_PER_SUBSCRIBER_MAX: usize = 5;
 /// Bytes of one message's body. A longer one is refused with 513.
 pub const BODY_BYTES_MAX: usize = 16 * 1024;
-/// BYEs owed to members beyond a cut. When full the oldest is given up: liveness ends that leg.
+/// BYEs owed to members beyond a cut, divided evenly among the shards. When full the oldest is given up: liveness ends that leg.
 pub const OWED_MAX: usize = 10_000;
 /// How long a BYE is owed before it is given up.
 pub const OWED_AGE_MAX: Duration = Duration::from_secs(24 * 3600);
@@ -58,6 +61,8 @@ pub struct EdgeConfig {
     /// Beginnings of the User-Agent of phones that give up when they see a SHA-256 challenge, in any case of
     /// letters. They, and phones that do not say what they are, are challenged with MD5 only.
     pub md5_only_agents: Vec<String>,
+    /// Into how many shards it divides its work (DESIGN § 3), 1 to [`SHARDS_MAX`]. Default 1.
+    pub shards: u8,
     /// Its timings.
     pub settings: EdgeSettings,
 }
@@ -72,7 +77,14 @@ impl EdgeConfig {
     pub fn new(member: MemberNumber, place: Place, realm: &str) -> EdgeConfig {
         let settings = EdgeSettings::default();
         let md5_only_agents = MD5_ONLY_AGENTS.iter().map(|agent| (*agent).to_owned()).collect();
-        EdgeConfig { member, place, realm: realm.to_owned(), aliases: Vec::new(), md5_only_agents, settings }
+        let realm = realm.to_owned();
+        EdgeConfig { member, place, realm, aliases: Vec::new(), md5_only_agents, shards: 1, settings }
+    }
+
+    /// The same with so many shards.
+    #[must_use]
+    pub fn with_shards(self, shards: u8) -> EdgeConfig {
+        EdgeConfig { shards: shards.clamp(1, SHARDS_MAX), ..self }
     }
 
     /// True when this phone may be offered SHA-256 (RFC 8760).

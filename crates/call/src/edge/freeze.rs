@@ -3,17 +3,17 @@
 //! as `Input::Snapshot`. The seed is never frozen, so that two thawed copies draw different names.
 
 use super::Edge;
-use crate::core::{Core, Held};
+use crate::core::{Held, Keys};
 use crate::record::CallId;
 use crate::session::Session;
 use crate::settings::EdgeConfig;
+use crate::shard::Shard;
 use serde::{Deserialize, Serialize};
 use sip::Tokens;
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 /// The version of the frozen form that this release writes and reads.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 
 /// Why frozen bytes do not become an edge.
 #[derive(Debug, thiserror::Error)]
@@ -21,6 +21,9 @@ pub enum ThawError {
     /// They are of another version.
     #[error("frozen by version {0}; this release reads version {VERSION}")]
     Version(u32),
+    /// They are not as many shards as they say.
+    #[error("the frozen edge lacks a shard")]
+    Shards,
     /// They are damaged.
     #[error("the frozen edge cannot be read")]
     Unreadable(#[from] serde_json::Error),
@@ -30,13 +33,31 @@ pub enum ThawError {
 struct Frozen<'a> {
     version: u32,
     config: &'a EdgeConfig,
+    keys: &'a Keys,
+    shards: Vec<FrozenShard<'a>>,
+}
+
+#[derive(Serialize)]
+struct FrozenShard<'a> {
     held: &'a Held,
     sessions: &'a BTreeMap<CallId, Session>,
+}
+
+impl FrozenShard<'_> {
+    fn of(shard: &Shard) -> FrozenShard<'_> {
+        FrozenShard { held: &shard.core.held, sessions: &shard.sessions }
+    }
 }
 
 #[derive(Deserialize)]
 struct Thawed {
     config: EdgeConfig,
+    keys: Keys,
+    shards: Vec<ThawedShard>,
+}
+
+#[derive(Deserialize)]
+struct ThawedShard {
     held: Held,
     sessions: BTreeMap<CallId, Session>,
 }
@@ -52,12 +73,12 @@ impl Edge {
     /// # Errors
     /// Our own bug: a part of the state that cannot be written as JSON.
     pub fn freeze(&self) -> Result<Vec<u8>, ThawError> {
-        let Edge { core, sessions, .. } = self;
-        let frozen = Frozen { version: VERSION, config: &core.config, held: &core.held, sessions };
+        let shards = self.shards.iter().map(FrozenShard::of).collect();
+        let frozen = Frozen { version: VERSION, config: self.config(), keys: &self.keys, shards };
         Ok(serde_json::to_vec(&frozen)?)
     }
 
-    /// The edge those bytes were. Its deadlines still mean the same instants; the next `handle` catches up.
+    /// The edge those bytes were, with as many shards: its calls and owners stay where their names lead. Its deadlines still mean the same instants; the next `handle` catches up.
     /// Connections that died with the old process have to be told as `Input::FlowClosed`.
     ///
     /// # Errors
@@ -67,14 +88,15 @@ impl Edge {
         if version != VERSION {
             return Err(ThawError::Version(version));
         }
-        let Thawed { config, mut held, sessions } = serde_json::from_slice(bytes)?;
-        // It was drained because its process stopped; this one begins.
-        held.draining = false;
-        let core = Core::of(config, held, Tokens::new(seed));
-        let deadlines = sessions
-            .iter()
-            .filter_map(|(call, session)| session.deadline().map(|due: Duration| (due, *call)))
-            .collect();
-        Ok(Edge { core, sessions, deadlines })
+        let Thawed { config, keys, shards } = serde_json::from_slice(bytes)?;
+        if shards.len() != usize::from(config.shards) {
+            return Err(ThawError::Shards);
+        }
+        let shards = shards.into_iter().map(|ThawedShard { mut held, sessions }| {
+            // It was drained because its process stopped; this one begins.
+            held.draining = false;
+            (held, sessions)
+        });
+        Ok(Edge::of(config, keys, shards.collect(), &mut Tokens::new(seed)))
     }
 }

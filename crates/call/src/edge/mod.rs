@@ -1,61 +1,68 @@
-//! The edge: everything a member does for the phones attached to it. It owns the transactions, the registrar and
-//! the sessions, and is the only one that knows its phones' flows.
+//! The edge: everything a member does for the phones attached to it. It is its shards, and a mailbox for what they tell
+//! each other; here all of them run on one thread, so that tests and the simulator see the very words that travel between
+//! threads in the daemon.
 //!
-//! It is not a proxy (see `Relay`) and it touches no media. Every message takes the same way: transactions
-//! first, then `requests` (what is new), a session (what belongs to a call) or the registrar.
-//!
-//! | what | where |
-//! |---|---|
-//! | who may register, and with what | `register`, `registrar` |
-//! | may this INVITE be a call, and whose | `invite` |
-//! | a call | `session` |
-//! | BYEs that could not cross | `owed` |
-//! | freeze and thaw | `freeze` |
+//! It is not a proxy (see `Relay`) and it touches no media. The records are shared by all shards and changed here.
 
-mod authenticate;
 mod freeze;
-mod invite;
-mod register;
-mod requests;
+mod front;
 
 pub use freeze::ThawError;
+pub use front::{Front, Whom};
 
 use crate::binding::Binding;
-use crate::core::{Core, Purpose, Turn};
-use crate::hop::Hop;
-use crate::io::{ClusterSide, Fault, Input, Output};
-use crate::owed;
-use crate::record::{CallId, CallView};
-use crate::session::{Event, Session, hang_up_stray};
+use crate::core::{Core, Held, Keys};
+use crate::io::{Input, Output};
+use crate::keyed::Key;
+use crate::record::CallView;
 use crate::settings::EdgeConfig;
-use model::routing::{self, Attached, Caller, Decision};
+use crate::shard::{Mail, Shard, ShardId, ShardInput};
+use model::routing::{Decision, Outcome};
 use model::tables::Tables;
-use model::{Change, Extension};
-use sip::transaction::{Input as LayerInput, Output as LayerOutput};
-use sip::{ClientKey, Flow, Message, Method};
-use std::collections::{BTreeMap, BTreeSet};
+use model::{Cause, Extension};
+use sip::Tokens;
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// The call server's side towards its phones.
 #[derive(Debug)]
 pub struct Edge {
-    core: Core,
-    sessions: BTreeMap<CallId, Session>,
-    /// When each session wants its next tick.
-    deadlines: BTreeSet<(Duration, CallId)>,
-}
-
-/// One call of [`Edge::handle`]: its instant, and where its outputs go.
-struct Step<'a> {
-    now: Duration,
-    out: &'a mut Vec<Output>,
+    front: Front,
+    keys: Keys,
+    /// At least one.
+    shards: Vec<Shard>,
 }
 
 impl Edge {
     /// A new edge with nothing registered and no records yet. `seed` is fresh random bytes.
     #[must_use]
     pub fn new(config: EdgeConfig, seed: [u8; 32]) -> Edge {
-        Edge { core: Core::new(config, seed), sessions: BTreeMap::new(), deadlines: BTreeSet::new() }
+        let mut tokens = Tokens::new(seed);
+        let mut key = || Key::of(tokens.key32());
+        let (spread, seal) = (key(), key());
+        let keys = Keys { spread, seal, nonces: tokens.key32() };
+        let count = config.shards.max(1);
+        let helds = (0..count).map(|_| (Held::new(config.place), BTreeMap::new())).collect();
+        Edge::of(config, keys, helds, &mut tokens)
+    }
+
+    fn of(
+        config: EdgeConfig,
+        keys: Keys,
+        shards: Vec<(Held, BTreeMap<crate::CallId, crate::session::Session>)>,
+        tokens: &mut Tokens,
+    ) -> Edge {
+        let config = Arc::new(config);
+        let shards: Vec<Shard> = (0..=u8::MAX)
+            .map(ShardId)
+            .zip(shards)
+            .map(|(id, (held, sessions))| {
+                Shard::of(Core::new(id, &config, &keys, held, tokens.key32()), sessions)
+            })
+            .collect();
+        let front = Front::new(config, &keys);
+        Edge { front, keys, shards }
     }
 
     /// Takes back the bindings that were kept on disk. Those of connections count as not connected, since the
@@ -64,257 +71,116 @@ impl Edge {
         for mut binding in bindings {
             if binding.until > now {
                 binding.connected = !binding.flow.transport.is_reliable();
-                self.core.held.registrar.restore(binding);
+                let owner = self.front.sorter().owner_of(binding.extension.as_str());
+                if let Some(shard) = self.shards.get_mut(usize::from(owner.0)) {
+                    shard.core.held.owners.registrar.restore(binding);
+                }
             }
         }
     }
 
     /// One step.
     pub fn handle(&mut self, now: Duration, input: Input, out: &mut Vec<Output>) {
-        let step = &mut Step { now, out };
-        match input {
-            Input::Sip { from, message } => {
-                self.turn(step).transact(LayerInput::Received { from, message });
-            }
-            Input::FlowClosed(flow) => {
-                self.core.held.registrar.flow_closed(&flow);
-                self.turn(step).transact(LayerInput::Unreachable { hop: Hop::Phone(flow) });
-            }
-            Input::Changes(changes) => self.apply(step, &changes),
-            Input::Snapshot(records) => {
-                self.core.tables.replace(&records);
-                let unreadable = self.core.tables.unreadable();
-                step.out.extend(unreadable.map(|(_, _, fault)| Output::Fault(fault.clone().into())));
-            }
-            Input::Cluster(side) => self.cluster(step, side),
-            Input::HangUp(call) => self.tell(step, call, Event::HangUp),
-            Input::Drain => self.core.held.draining = true,
-            Input::Tick => {}
+        if matches!(input, Input::Changes(_) | Input::Snapshot(_)) {
+            // Whoever changes the records must be the only one to have them, or has to copy them.
+            self.shards.iter_mut().for_each(|shard| shard.core.tables = Arc::default());
         }
-        self.tick(step);
-        self.listen(step);
+        let (whom, input) = self.front.sort(input, out);
+        let mut mail = Mail::new();
+        match whom {
+            Whom::One(shard) => self.tell(now, shard, input, out, &mut mail),
+            Whom::All => {
+                for shard in (0..=u8::MAX).map(ShardId).take(self.shards.len()) {
+                    if let Some(input) = input.again() {
+                        self.tell(now, shard, input, out, &mut mail);
+                    }
+                }
+            }
+        }
+        let mut waiting = VecDeque::from(mail);
+        while let Some((to, word)) = waiting.pop_front() {
+            let mut more = Mail::new();
+            self.tell(now, to, ShardInput::Word(word), out, &mut more);
+            waiting.extend(more);
+        }
+    }
+
+    fn tell(
+        &mut self,
+        now: Duration,
+        to: ShardId,
+        input: ShardInput,
+        out: &mut Vec<Output>,
+        mail: &mut Mail,
+    ) {
+        if let Some(shard) = self.shards.get_mut(usize::from(to.0)) {
+            shard.handle(now, input, out, mail);
+        }
     }
 
     /// When it wants a tick at the latest.
     #[must_use]
     pub fn next_timeout(&self) -> Option<Duration> {
-        let held = &self.core.held;
-        let pays = self.core.carries(&Hop::Cluster);
-        [
-            held.layer.next_timeout(),
-            self.deadlines.first().map(|(due, _)| *due),
-            held.registrar.next_expiry(),
-            pays.then(|| owed::next_retry(&held.owed)).flatten(),
-        ]
-        .into_iter()
-        .flatten()
-        .min()
+        self.shards.iter().filter_map(Shard::next_timeout).min()
+    }
+
+    /// Its parts, to be run on threads of their own: what comes from outside goes through the front, and words are carried
+    /// to the shards they are for.
+    #[must_use]
+    pub fn split(self) -> (Front, Vec<Shard>) {
+        (self.front, self.shards)
+    }
+
+    /// The edge those parts were; no word may be on its way.
+    #[must_use]
+    pub fn joined(front: Front, shards: Vec<Shard>) -> Edge {
+        let keys = *front.keys();
+        Edge { front, keys, shards }
     }
 
     /// The records in force.
     #[must_use]
     pub fn tables(&self) -> &Tables {
-        &self.core.tables
+        self.front.tables()
     }
 
     /// Who it is.
     #[must_use]
     pub fn config(&self) -> &EdgeConfig {
-        &self.core.config
+        self.front.config()
     }
 
     /// All devices bound here.
     pub fn bindings(&self) -> impl Iterator<Item = &Binding> {
-        self.core.held.registrar.all()
+        self.shards.iter().flat_map(Shard::bindings)
     }
 
     /// All calls in progress.
     #[must_use]
     pub fn calls(&self) -> Vec<CallView> {
-        self.sessions.values().filter_map(Session::view).collect()
+        let mut calls: Vec<CallView> = self.shards.iter().flat_map(Shard::calls).collect();
+        calls.sort_by_key(|view| view.call);
+        calls
     }
 
     /// BYEs owed to other members.
     #[must_use]
     pub fn owed(&self) -> usize {
-        self.core.held.owed.len()
+        self.shards.iter().map(Shard::owed).sum()
     }
 
     /// What a call from `from` to `to` would do now: the same decision as the call's.
     #[must_use]
     pub fn explain(&self, from: &Extension, to: &str) -> Decision {
-        self.decide(Caller::Subscriber(from), to)
-    }
-
-    fn decide(&self, caller: Caller<'_>, digits: &str) -> Decision {
-        let registrar = &self.core.held.registrar;
-        let bound = |extension: &Extension| registrar.is_bound(extension);
-        // What another member hands on ends here: it has been asked of the cluster already.
-        let uplink = match caller {
-            Caller::Subscriber(_) => self.core.uplink(),
-            Caller::Member => routing::Uplink::None,
+        let bound = |extension: &Extension| {
+            let owner = self.front.sorter().owner_of(extension.as_str());
+            self.shards.get(usize::from(owner.0)).is_some_and(|shard| shard.is_bound(extension))
         };
-        let attached = Attached { member: self.core.config.member, uplink, bound: &bound };
-        routing::decide(&self.core.tables, caller, digits, &attached)
-    }
-
-    fn turn<'a>(&'a mut self, step: &'a mut Step<'_>) -> Turn<'a> {
-        Turn { now: step.now, core: &mut self.core, out: &mut *step.out }
-    }
-
-    fn apply(&mut self, step: &mut Step<'_>, changes: &[Change]) {
-        for change in changes {
-            if let Err(fault) = self.core.tables.apply(change) {
-                step.out.push(Output::Fault(Fault::UnreadableRecord(fault)));
-            }
-        }
-    }
-
-    fn cluster(&mut self, step: &mut Step<'_>, side: ClusterSide) {
-        if self.core.held.cluster == side {
-            return;
-        }
-        self.core.held.cluster = side;
-        match side {
-            ClusterSide::Up => owed::pay(&mut self.turn(step), true),
-            ClusterSide::Down => {
-                let calls: Vec<CallId> = self.sessions.keys().copied().collect();
-                for call in calls {
-                    self.tell(step, call, Event::ClusterDown);
-                }
-            }
-        }
-    }
-
-    fn tick(&mut self, step: &mut Step<'_>) {
-        self.turn(step).transact(LayerInput::Tick);
-        if self.core.held.registrar.next_expiry().is_some_and(|until| until <= step.now) {
-            let over = self.core.held.registrar.expire(step.now);
-            step.out.extend(over.into_iter().map(Output::Binding));
-        }
-        while let Some((due, call)) = self.deadlines.first().copied()
-            && due <= step.now
-        {
-            self.tell(step, call, Event::Tick);
-            // A session moves its deadline when it is ticked; the set must not spin if it does not.
-            self.deadlines.remove(&(due, call));
-        }
-        if owed::next_retry(&self.core.held.owed).is_some_and(|due| due <= step.now) {
-            owed::pay(&mut self.turn(step), false);
-        }
-    }
-
-    /// Hears what the transactions say until they are silent.
-    fn listen(&mut self, step: &mut Step<'_>) {
-        while let Some(said) = self.core.events.pop_front() {
-            match said {
-                LayerOutput::Send { to, bytes } => step.out.push(Output::Send { to, bytes }),
-                LayerOutput::Request { key, from, message } => self.request(step, key, from, message),
-                LayerOutput::Cancelled { key, .. } => {
-                    if let Some(call) = self.core.call_served(&key) {
-                        self.tell(step, call, Event::Cancelled(key));
-                    }
-                }
-                LayerOutput::Ack { message, .. } => self.ack(step, message),
-                LayerOutput::Response { key, from, message } => self.response(step, &key, &from, message),
-                LayerOutput::Failed { key, why } => self.outcome(step, &key, Err(why)),
-                LayerOutput::Unacknowledged { key } => {
-                    if let Some(call) = self.core.call_served(&key) {
-                        self.tell(step, call, Event::Unacknowledged(key));
-                    }
-                }
-                LayerOutput::Stray { from, message } => self.stray(step, None, &from, &message),
-            }
-        }
-    }
-
-    fn ack(&mut self, step: &mut Step<'_>, ack: Message) {
-        if let Some((call, side)) = ack.to().tag().and_then(|tag| self.core.dialog(tag)) {
-            self.tell(step, call, Event::Ack(side, ack));
-        }
-    }
-
-    fn response(&mut self, step: &mut Step<'_>, key: &ClientKey, from: &Hop, message: Message) {
-        if self.core.purpose(key).is_some() {
-            self.outcome(step, key, Ok(message));
-        } else {
-            self.stray(step, Some(key), from, &message);
-        }
-    }
-
-    /// Tells the one who asked what came of it.
-    fn outcome(
-        &mut self,
-        step: &mut Step<'_>,
-        key: &ClientKey,
-        outcome: Result<Message, sip::transaction::Failure>,
-    ) {
-        let Some(purpose) = self.core.purpose(key).cloned() else { return };
-        let over = match &outcome {
-            // The 2xx of an INVITE is not its end: it may come again until its ACK is there.
-            Ok(message) => message.status().is_some_and(|status| {
-                status.is_final() && !(status.is_success() && message.cseq().method == Method::Invite)
-            }),
-            Err(_) => true,
+        let nothing = || Decision {
+            outcome: Outcome::Refused(Cause::TemporaryFailure),
+            emergency: false,
+            steps: Vec::new(),
         };
-        if over {
-            self.core.settle(key);
-        }
-        match purpose {
-            Purpose::Invite(call) => {
-                let event = match outcome {
-                    Ok(message) => Event::Response(key.clone(), message),
-                    Err(why) => Event::Failed(key.clone(), why),
-                };
-                self.tell(step, call, event);
-            }
-            Purpose::Passed(call, passed) => self.tell(step, call, Event::Passed(passed, outcome)),
-            Purpose::Check(call, side) => self.tell(step, call, Event::Checked(side, outcome)),
-            Purpose::Bye(owed) if over => owed::answered(&mut self.turn(step), owed, outcome),
-            Purpose::Bye(_) => {}
-        }
-    }
-
-    /// A response nobody waits for. A 2xx to an INVITE means a phone that believes in a call. When not even the
-    /// transaction is known, only a bound phone or a member is answered: a stranger's forged 200 would have us
-    /// send it several packets for one.
-    fn stray(&mut self, step: &mut Step<'_>, key: Option<&ClientKey>, from: &Hop, message: &Message) {
-        let success = message.status().is_some_and(sip::Status::is_success);
-        let known = message.from().tag().is_some_and(|tag| self.core.dialog(tag).is_some());
-        let believable = key.is_some() || from.is_cluster() || self.is_flow_of_a_phone(from);
-        if success && message.cseq().method == Method::Invite && !known && believable {
-            hang_up_stray(&mut self.turn(step), key, from, message);
-        }
-    }
-
-    fn is_flow_of_a_phone(&self, from: &Hop) -> bool {
-        self.core.held.registrar.all().any(|binding| Hop::Phone(binding.flow) == *from)
-    }
-
-    /// Hands an event to a session and keeps its next state.
-    fn tell(&mut self, step: &mut Step<'_>, call: CallId, event: Event) {
-        let Some(session) = self.sessions.remove(&call) else { return };
-        if let Some(due) = session.deadline() {
-            self.deadlines.remove(&(due, call));
-        }
-        match session.handle(&mut self.turn(step), event) {
-            Some(next) => self.keep(call, next),
-            None => self.core.forget(call),
-        }
-    }
-
-    fn keep(&mut self, call: CallId, session: Session) {
-        if let Some(due) = session.deadline() {
-            self.deadlines.insert((due, call));
-        }
-        self.sessions.insert(call, session);
-    }
-
-    /// A phone came back on another flow: its calls go with it.
-    fn moved(&mut self, step: &mut Step<'_>, old: Flow, new: Flow) {
-        let calls: Vec<CallId> = self.sessions.keys().copied().collect();
-        for call in calls {
-            self.tell(step, call, Event::Moved(old, new));
-        }
+        self.shards.first().map_or_else(nothing, |shard| shard.explain(from, to, &bound))
     }
 }

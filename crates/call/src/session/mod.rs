@@ -181,11 +181,6 @@ impl Session {
             State::Closing(_) => None,
         }
     }
-
-    /// True for a call that this number began here.
-    pub(crate) fn is_begun_by(&self, number: &str) -> bool {
-        self.facts.role == Role::Originating && self.facts.caller.number == number
-    }
 }
 
 impl Facts {

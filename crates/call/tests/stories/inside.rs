@@ -1,6 +1,6 @@
 //! What happens inside a call, and how it ends.
 
-use crate::world::{World, told, told_bare};
+use crate::world::{Make, World, told, told_bare};
 use call::{EndedBy, Input};
 use model::Cause;
 use sip::{Method, Transport};
@@ -235,7 +235,7 @@ fn a_phone_killed_in_a_call_frees_it_within_90_s() {
 
 #[test]
 fn a_quiet_call_of_three_hours_stays() {
-    let mut world = World::new(false);
+    let mut world = World::new(Make::PLAIN);
     for number in ["2101", "2201"] {
         world.phone(number).register(3600);
     }

@@ -1,7 +1,7 @@
 //! Registrations: who may, for how long, and what one device is.
 
 use crate::phone::Phone;
-use crate::world::{World, told, told_bare};
+use crate::world::{Make, World, told, told_bare};
 use call::settings::{DEVICES_PER_SUBSCRIBER_MAX, WRONG_PASSWORDS_MAX};
 use sip::{Message, Name, Transport};
 use std::time::Duration;
@@ -48,7 +48,7 @@ fn a_cut_off_node_that_cannot_know_a_phone_says_later_and_not_no() {
 
 #[test]
 fn a_guesser_is_braked_while_the_true_phone_is_served() {
-    let mut world = World::bare(false);
+    let mut world = World::bare(Make::PLAIN);
     world.plug_in("2101", Transport::Udp);
     world.phone("2101").secret = "a-wrong-secret-of-2101".to_owned();
     for _ in 0..WRONG_PASSWORDS_MAX {
@@ -199,7 +199,7 @@ fn the_answer_names_every_device_and_how_long_it_stays() {
 
 #[test]
 fn bindings_given_back_at_the_start_are_called_at_once() {
-    let mut world = World::new(false);
+    let mut world = World::new(Make::PLAIN);
     world.kill_cluster_server();
     world.start_cluster_server();
     world.phone("2001").call("2002");

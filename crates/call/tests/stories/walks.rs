@@ -1,7 +1,7 @@
 //! Random lives: phones call, answer, hold, hang up, reconnect and are pulled; links are cut and healed; the cluster
 //! server is killed and started. At the end everything is healed, everybody hangs up, and nothing may be left.
 
-use crate::world::{Odds, World};
+use crate::world::{Make, Odds, World};
 use call::{CallRecord, Role};
 use model::Cause;
 use std::collections::{BTreeMap, BTreeSet};
@@ -45,8 +45,8 @@ fn step(world: &mut World, odds: &mut Odds) {
 }
 
 /// One life. Returns the causes its calls ended with.
-fn live(seed: u64, frozen: bool, loss_percent: usize) -> BTreeSet<Cause> {
-    let mut world = World::new(frozen);
+fn live(seed: u64, make: Make, loss_percent: usize) -> BTreeSet<Cause> {
+    let mut world = World::new(make);
     let mut odds = Odds::new(seed);
     world.lose(loss_percent, seed);
     for _ in 0..60 {
@@ -98,7 +98,9 @@ fn random_lives_leave_nothing_behind() {
     let mut causes = BTreeSet::new();
     for seed in 0..LIVES {
         let loss_percent = if seed % 2 == 1 { 10 } else { 0 };
-        let outcome = std::panic::catch_unwind(|| live(seed, seed % 10 == 0, loss_percent));
+        let shards = if seed % 4 < 2 { 1 } else { 4 };
+        let make = Make { frozen: seed % 10 < 2, shards };
+        let outcome = std::panic::catch_unwind(|| live(seed, make, loss_percent));
         match outcome {
             Ok(ended) => causes.extend(ended),
             Err(_) => panic!("seed {seed}"),

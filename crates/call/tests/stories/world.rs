@@ -67,7 +67,7 @@ pub(crate) struct World {
     packets: BTreeMap<(Duration, u64), Packet>,
     next_packet: u64,
     next_seed: u8,
-    frozen: bool,
+    make: Make,
     loss: Option<(usize, Odds)>,
     config: Vec<Record>,
 }
@@ -89,16 +89,36 @@ impl Odds {
     }
 }
 
-/// Tells a story twice: as it is, and with every edge frozen and thawed at every step.
+/// How the edges of a world are made.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Make {
+    /// Every edge is frozen and thawed at every step.
+    pub(crate) frozen: bool,
+    pub(crate) shards: u8,
+}
+
+impl Make {
+    pub(crate) const PLAIN: Make = Make { frozen: false, shards: 1 };
+    const ALL: [Make; 4] = [
+        Make::PLAIN,
+        Make { frozen: true, shards: 1 },
+        Make { frozen: false, shards: 4 },
+        Make { frozen: true, shards: 4 },
+    ];
+}
+
+/// Tells a story four times: with one shard and with four, as it is and with every edge frozen and thawed at every step.
 pub(crate) fn told(story: impl Fn(&mut World)) {
-    story(&mut World::new(false));
-    story(&mut World::new(true));
+    for make in Make::ALL {
+        story(&mut World::new(make));
+    }
 }
 
 /// The same from a world without phones.
 pub(crate) fn told_bare(story: impl Fn(&mut World)) {
-    story(&mut World::bare(false));
-    story(&mut World::bare(true));
+    for make in Make::ALL {
+        story(&mut World::bare(make));
+    }
 }
 
 pub(crate) fn member_number(number: u16) -> MemberNumber {
@@ -165,8 +185,8 @@ fn interest(member: u16, records: &[Record]) -> Vec<Record> {
 
 impl World {
     /// Everything up, every phone registered at its home.
-    pub(crate) fn new(frozen: bool) -> World {
-        let mut world = World::bare(frozen);
+    pub(crate) fn new(make: Make) -> World {
+        let mut world = World::bare(make);
         for number in ["2001", "2002", "2101", "2102", "2201", "2202"] {
             world.plug_in(number, Transport::Udp);
             world.phone(number).register(3600);
@@ -179,7 +199,7 @@ impl World {
     }
 
     /// Everything up, no phones.
-    pub(crate) fn bare(frozen: bool) -> World {
+    pub(crate) fn bare(make: Make) -> World {
         let now = Duration::from_secs(1_700_000_000);
         let mut world = World {
             now,
@@ -194,7 +214,7 @@ impl World {
             packets: BTreeMap::new(),
             next_packet: 0,
             next_seed: 0,
-            frozen,
+            make,
             loss: None,
             config: configuration(),
         };
@@ -207,7 +227,7 @@ impl World {
     /// Starts the process of a member with what its disk holds: records and bindings.
     fn start(&mut self, member: u16) {
         let place = if member == 0 { Place::ClusterServer } else { Place::Node };
-        let config = EdgeConfig::new(member_number(member), place, REALM);
+        let config = EdgeConfig::new(member_number(member), place, REALM).with_shards(self.make.shards);
         let seed = self.seed();
         let mut edge = Edge::new(config, seed);
         let bindings = self.members.remove(&member).map(|old| old.bindings).unwrap_or_default();
@@ -228,7 +248,7 @@ impl World {
     fn seed(&mut self) -> [u8; 32] {
         self.next_seed = self.next_seed.wrapping_add(1);
         let mut seed = [self.next_seed; 32];
-        seed[0] = u8::from(self.frozen);
+        seed[0] = u8::from(self.make.frozen);
         seed
     }
 
@@ -322,7 +342,7 @@ impl World {
         let now = self.now;
         let seed = self.seed();
         let records = interest(member, &self.config);
-        let frozen = self.frozen;
+        let frozen = self.make.frozen;
         let Some(entry) = self.members.get_mut(&member).filter(|entry| entry.alive) else { return };
         let mut out = Vec::new();
         if frozen {

@@ -65,6 +65,18 @@ impl Challenger {
         Challenger { realm: realm.to_owned(), key, given: 0, used: BTreeMap::new(), floor: None }
     }
 
+    /// The same, its nonces numbered from `first`: several challengers with one key must not give the same nonce twice.
+    #[must_use]
+    pub fn counting_from(self, first: u64) -> Challenger {
+        Challenger { given: first, ..self }
+    }
+
+    /// Who a request says it is from, when it has readable credentials for our realm.
+    #[must_use]
+    pub fn claimed(&self, request: &Message, header: Name) -> Option<String> {
+        self.credentials(request, header).ok().flatten().map(|credentials| credentials.user)
+    }
+
     /// The realm.
     #[must_use]
     pub fn realm(&self) -> &str {

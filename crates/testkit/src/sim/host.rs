@@ -20,6 +20,8 @@ pub(super) const CLUSTER: &str = "sim-1";
 #[derive(Debug)]
 pub(super) struct Host {
     pub(super) number: u16,
+    /// Into how many its edge is divided.
+    shards: u8,
     pub(super) disk: Disk,
     pub(super) process: Option<Member>,
     /// How often a process was started here.
@@ -27,8 +29,9 @@ pub(super) struct Host {
 }
 
 impl Host {
-    pub(super) fn new(number: u16) -> Host {
-        Host { number, disk: Disk::default(), process: None, starts: 0 }
+    pub(super) fn new(number: u16, chance: &mut Chance) -> Host {
+        let shards = if chance.percent(50) { 1 } else { 4 };
+        Host { number, shards, disk: Disk::default(), process: None, starts: 0 }
     }
 
     pub(super) fn member(&self) -> MemberNumber {
@@ -76,7 +79,7 @@ impl Host {
         };
         CallSideConfig {
             cluster: cluster_id(),
-            edge: EdgeConfig::new(self.member(), place, CLUSTER),
+            edge: EdgeConfig::new(self.member(), place, CLUSTER).with_shards(self.shards),
             seed: chance.seed(),
             records: self.disk.records.values().cloned().collect(),
             bindings,

@@ -97,7 +97,7 @@ impl World {
     pub(super) fn new(seed: u64, broken: Option<Sabotage>, verbose: bool) -> World {
         let mut chance = Chance::new(seed);
         let mut hosts: BTreeMap<u16, Host> =
-            [0, 1, 2].into_iter().map(|number| (number, Host::new(number))).collect();
+            [0, 1, 2].into_iter().map(|number| (number, Host::new(number, &mut chance))).collect();
         if let Some(server) = hosts.get_mut(&0) {
             server.disk.position = Position { history: 1 + chance.below(1 << 40), epoch: 0, revision: 1 };
             let records = landscape::records().into_iter();

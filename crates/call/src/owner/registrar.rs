@@ -1,15 +1,11 @@
-//! The registrar of this edge (RFC 3261 § 10): which devices of which subscribers are bound here.
+//! The registrar of this shard (RFC 3261 § 10): which devices of which subscribers are bound here.
 //!
 //! It decides on values only; the edge authenticates before and answers after. A REGISTER changes all its
 //! contacts or none (§ 10.3 step 7). A refresh with the CSeq it already has changes nothing.
 
-mod brake;
-
-pub(crate) use brake::Brake;
-
 use crate::binding::{Binding, BindingChange, Device};
 use crate::hop::Hop;
-use crate::settings::{BINDINGS_MAX, DEVICES_PER_SUBSCRIBER_MAX, EdgeSettings};
+use crate::settings::{DEVICES_PER_SUBSCRIBER_MAX, EdgeSettings};
 use model::Extension;
 use serde::{Deserialize, Serialize};
 use sip::{Contacts, Flow, Message, Name, NameAddr, Uri};
@@ -19,7 +15,7 @@ use std::time::Duration;
 /// Characters kept of what a phone calls itself.
 const USER_AGENT_CHARACTERS_MAX: usize = 80;
 
-/// The bindings of one edge.
+/// The bindings of the owners of one shard.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub(crate) struct Registrar {
     bindings: BTreeMap<Extension, BTreeMap<Device, Binding>>,
@@ -36,7 +32,7 @@ pub(crate) enum Refusal {
     TooBrief,
     /// Older than what is registered.
     OutOfOrder,
-    /// [`BINDINGS_MAX`] is reached.
+    /// The shard's share of `BINDINGS_MAX` is reached.
     Full,
 }
 
@@ -63,9 +59,9 @@ impl Registrar {
         &mut self,
         now: Duration,
         extension: &Extension,
-        flow: &Flow,
-        request: &Message,
+        (flow, request): (&Flow, &Message),
         settings: &EdgeSettings,
+        bindings_max: usize,
     ) -> Result<Changed, Refusal> {
         let asked = match request.contacts().map_err(|_| Refusal::BadContact)? {
             Contacts::None => return Ok(Changed::default()),
@@ -83,7 +79,7 @@ impl Registrar {
             self.bindings.get(extension).is_some_and(|devices| devices.contains_key(&asked.device))
         };
         let new = asked.iter().filter(|asked| !asked.expires.is_zero() && !known(asked)).count();
-        if new > 0 && self.expiries.len() + new > BINDINGS_MAX {
+        if new > 0 && self.expiries.len() + new > bindings_max {
             return Err(Refusal::Full);
         }
         let mut changed = Changed::default();

@@ -1,13 +1,14 @@
 //! New requests: the checks every one of them passes (RFC 3261 § 8.2), and who takes it.
 
-use super::{Edge, Step};
+use super::prove::{Asking, Proof};
+use super::{Shard, Step};
 use crate::core::{ALLOW, SDP};
 use crate::hop::Hop;
 use crate::session::{Asked, Event};
 use crate::settings::BODY_BYTES_MAX;
 use sip::{Message, Method, Name, Response, ServerKey, Status};
 
-impl Edge {
+impl Shard {
     pub(super) fn request(&mut self, step: &mut Step<'_>, key: ServerKey, from: Hop, message: Message) {
         if let Some(refusal) = unacceptable(&message) {
             let mut turn = self.turn(step);
@@ -23,7 +24,7 @@ impl Edge {
             return;
         }
         match message.method() {
-            Method::Register => self.register(step, &key, from, &message),
+            Method::Register => self.ask_to_register(step, key, from, message),
             Method::Invite => self.invite(step, key, from, message),
             Method::Options => {
                 let mut turn = self.turn(step);
@@ -44,6 +45,17 @@ impl Edge {
                 let response = turn.answer_to(&message, Status::METHOD_NOT_ALLOWED);
                 turn.respond(&key, response.header(Name::Allow, ALLOW));
             }
+        }
+    }
+
+    fn ask_to_register(&mut self, step: &mut Step<'_>, key: ServerKey, from: Hop, message: Message) {
+        match from {
+            Hop::Phone(flow) => {
+                let home = self.core.id;
+                self.prove(step, Proof { home, asking: Asking::Registrar, key, flow, message });
+            }
+            // Members publish bindings over their link; no REGISTER crosses the cluster.
+            Hop::Cluster => self.forbid(step, &key, &message),
         }
     }
 

@@ -1,37 +1,32 @@
 //! REGISTER (RFC 3261 § 10.3): prove it, change the bindings, answer with all of them.
 
-use super::authenticate::{Asked, Asking};
-use super::{Edge, Step};
-use crate::hop::Hop;
+use super::word::Saying;
+use super::{Shard, Step};
 use crate::io::{Fault, Output};
-use crate::registrar::Refusal;
+use crate::owner::Refusal;
+use crate::settings::BINDINGS_MAX;
 use model::Extension;
-use sip::{Message, Name, NameAddr, Response, ServerKey, Status};
+use sip::{Flow, Message, Name, NameAddr, Response, ServerKey, Status};
 
-impl Edge {
-    pub(super) fn register(&mut self, step: &mut Step<'_>, key: &ServerKey, from: Hop, message: &Message) {
-        let Hop::Phone(flow) = &from else {
-            // Members publish bindings over their link; no REGISTER crosses the cluster.
-            self.forbid(step, key, message);
-            return;
-        };
-        let Some(user) = self.authenticate(step, &Asked { asking: Asking::Registrar, key, flow, message })
-        else {
-            return;
-        };
-        // A subscriber registers its own number and no other (RFC 3261 § 10.3 step 4).
-        if message.to().uri.user() != user.as_str() {
-            self.forbid(step, key, message);
-            return;
-        }
+impl Shard {
+    /// A REGISTER of `user`, proven to be its own.
+    pub(super) fn register(
+        &mut self,
+        step: &mut Step<'_>,
+        key: &ServerKey,
+        flow: &Flow,
+        user: &Extension,
+        message: &Message,
+    ) {
         let settings = self.core.config.settings;
-        match self.core.held.registrar.register(step.now, &user, flow, message, &settings) {
+        let room = self.core.share(BINDINGS_MAX);
+        match self.core.held.owners.registrar.register(step.now, user, (flow, message), &settings, room) {
             Ok(changed) => {
                 step.out.extend(changed.changes.into_iter().map(Output::Binding));
                 for (old, new) in changed.moved {
-                    self.moved(step, old, new);
+                    self.tell_all(step, |_| Saying::Moved(old, new));
                 }
-                self.registered(step, key, &user, message);
+                self.registered(step, key, user, message);
             }
             Err(refusal) => self.refuse_registration(step, key, message, refusal),
         }
@@ -41,6 +36,7 @@ impl Edge {
         let contacts: Vec<String> = self
             .core
             .held
+            .owners
             .registrar
             .of(user)
             .filter_map(|binding| {

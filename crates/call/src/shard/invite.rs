@@ -1,0 +1,297 @@
+//! A new INVITE: whose it is, whether there is room, where it goes. From here on it is a session, or refused with a
+//! cause and a record.
+//!
+//! The decision is this shard's; which phones a subscriber has here is asked of its owner. A decision that needs to know
+//! is put off until the answer is noted in its [`Placing`], and then taken again from the start.
+
+use super::prove::{Asking, Proof};
+use super::word::Saying;
+use super::{Shard, ShardId, Step};
+use crate::headers;
+use crate::hop::Hop;
+use crate::io::{Fault, Output};
+use crate::record::{EndedBy, Party, Role};
+use crate::session::{Event, Facts, Target, begin};
+use crate::settings::CALLS_MAX;
+use model::routing::{Caller, Decision, Outcome};
+use model::{Cause, Extension};
+use sip::{Flow, Message, Name, ServerKey, Status, Uri};
+use std::cell::RefCell;
+
+/// Who is at the other end of an INVITE.
+#[derive(Debug)]
+pub(crate) struct Origin {
+    party: Party,
+    role: Role,
+    /// The subscriber of ours that is counted as having begun it.
+    caller: Option<Extension>,
+    session: Option<String>,
+    emergency: bool,
+    /// False when its caller has begun as many calls as it may.
+    room: bool,
+}
+
+/// A call that is looking for its place.
+#[derive(Debug)]
+pub(crate) struct Placing {
+    pub(crate) home: ShardId,
+    pub(crate) key: ServerKey,
+    from: Hop,
+    invite: Message,
+    origin: Origin,
+    dialled: String,
+    /// Whose phones are asked for.
+    pub(crate) wanted: Option<Extension>,
+    /// And what was answered so far.
+    found: Vec<(Extension, Vec<Target>)>,
+}
+
+impl Shard {
+    pub(super) fn invite(&mut self, step: &mut Step<'_>, key: ServerKey, from: Hop, message: Message) {
+        match from {
+            // A phone is who it can prove to be; its From is not looked at.
+            Hop::Phone(flow) => {
+                let home = self.core.id;
+                self.prove(step, Proof { home, asking: Asking::Call, key, flow, message });
+            }
+            Hop::Cluster => self.begin_of_member(step, key, message),
+        }
+    }
+
+    pub(super) fn begin_of_phone(
+        &mut self,
+        step: &mut Step<'_>,
+        key: ServerKey,
+        flow: Flow,
+        (user, room): (Extension, bool),
+        invite: Message,
+    ) {
+        let party = self.party(&user);
+        let caller = Some(user);
+        let origin = Origin { party, role: Role::Originating, caller, session: None, emergency: false, room };
+        self.place_new(step, key, Hop::Phone(flow), invite, origin);
+    }
+
+    /// A member has proven its phone already (RFC 3325 within the cluster).
+    fn begin_of_member(&mut self, step: &mut Step<'_>, key: ServerKey, invite: Message) {
+        let asserted =
+            invite.addresses(Name::PAssertedIdentity).ok().and_then(|list| list.into_iter().next());
+        let Some(asserted) = asserted else {
+            self.turn(step).answer(&key, &invite, Status::FORBIDDEN);
+            return;
+        };
+        let number = asserted.uri.user().into_owned();
+        let party = Party { number, name: asserted.display.unwrap_or_default() };
+        let session = headers::session_of(&invite);
+        let emergency = invite.header(Name::Priority).is_some_and(|value| value == headers::EMERGENCY);
+        let origin = Origin { party, role: Role::Terminating, caller: None, session, emergency, room: true };
+        self.place_new(step, key, Hop::Cluster, invite, origin);
+    }
+
+    fn place_new(&mut self, step: &mut Step<'_>, key: ServerKey, from: Hop, invite: Message, origin: Origin) {
+        let Some(uri) = invite.request_uri() else { return };
+        let dialled = uri.user().into_owned();
+        let home = self.core.id;
+        let found = Vec::new();
+        self.place(step, Box::new(Placing { home, key, from, invite, origin, dialled, wanted: None, found }));
+    }
+
+    /// Decides where a call goes, or asks what it needs to know for that.
+    pub(super) fn place(&mut self, step: &mut Step<'_>, mut placing: Box<Placing>) {
+        let decision = match self.misdirected(&placing.invite) {
+            Some(cause) => Decision { outcome: Outcome::Refused(cause), emergency: false, steps: Vec::new() },
+            None => match self.decide_for(&placing) {
+                Ok(decision) => decision,
+                Err(wanted) => {
+                    let owner = self.core.sorter.owner_of(wanted.as_str());
+                    placing.wanted = Some(wanted);
+                    self.core.away(&placing.key);
+                    step.say(owner, Saying::Find(placing));
+                    return;
+                }
+            },
+        };
+        self.placed(step, *placing, decision);
+    }
+
+    /// The owner's part: notes the phones that are asked for.
+    pub(super) fn find(&self, placing: &mut Placing) {
+        if let Some(wanted) = placing.wanted.take() {
+            let phones = self.phones(&wanted);
+            placing.found.push((wanted, phones));
+        }
+    }
+
+    /// The decision, or the subscriber of another shard that has to be asked for first.
+    fn decide_for(&self, placing: &Placing) -> Result<Decision, Extension> {
+        let unknown = RefCell::new(None);
+        let bound = |extension: &Extension| {
+            if self.core.owns(extension) {
+                return self.core.held.owners.registrar.is_bound(extension);
+            }
+            match placing.found_of(extension) {
+                Some(phones) => !phones.is_empty(),
+                None => {
+                    unknown.borrow_mut().get_or_insert_with(|| extension.clone());
+                    false
+                }
+            }
+        };
+        let origin = &placing.origin;
+        let decision = match (origin.role, &origin.caller) {
+            (Role::Originating, Some(caller)) => {
+                self.decide(Caller::Subscriber(caller), &placing.dialled, &bound)
+            }
+            _ => self.decide(Caller::Member, &placing.dialled, &bound),
+        };
+        match unknown.into_inner() {
+            Some(unknown) => Err(unknown),
+            None => Ok(decision),
+        }
+    }
+
+    /// It is decided: the call begins, or is refused.
+    fn placed(&mut self, step: &mut Step<'_>, placing: Placing, decision: Decision) {
+        let emergency = decision.emergency || placing.origin.emergency;
+        let outcome = match self.held_up(step, &placing.origin) {
+            Some(cause) if !emergency => Outcome::Refused(cause),
+            _ => decision.outcome,
+        };
+        let (called, targets) = match outcome {
+            Outcome::Local(called) => {
+                let targets = self.targets(&called, &placing);
+                (Ok(called), targets)
+            }
+            Outcome::Elsewhere(called) => {
+                let targets = vec![Target::cluster(&called, &self.core.config.realm)];
+                (Ok(called), targets)
+            }
+            Outcome::Refused(cause) => (Err(cause), Vec::new()),
+        };
+        let Placing { key, from, invite, origin, dialled, .. } = placing;
+        let caller = origin.caller.clone();
+        let mut facts = self.facts(step, origin, dialled, &invite);
+        facts.emergency = emergency;
+        facts.steps = decision.steps;
+        let refused = match &called {
+            Err(cause) => Some(*cause),
+            // The only phone of the called subscriber is the one that calls.
+            Ok(_) if targets.is_empty() => Some(Cause::Busy),
+            Ok(_) => None,
+        };
+        if let Ok(called) = &called {
+            facts.called = self.party(called);
+        }
+        if let Some(cause) = refused {
+            self.refuse_call(step, &key, &invite, &facts, cause);
+            self.over(step, caller);
+            return;
+        }
+        let call = facts.call;
+        let cancelled = self.core.is_back(&key);
+        match begin(&mut self.turn(step), facts, from, key.clone(), invite, targets) {
+            Some(session) => {
+                self.core.counts_for(call, caller);
+                self.keep(call, session);
+                if cancelled {
+                    self.tell(step, call, Event::Cancelled(key));
+                }
+            }
+            None => {
+                self.core.forget(call);
+                self.over(step, caller);
+            }
+        }
+    }
+
+    fn misdirected(&self, invite: &Message) -> Option<Cause> {
+        if invite.request_uri().is_none_or(|uri| !self.core.is_ours(&uri.host)) {
+            return Some(Cause::UnallocatedNumber);
+        }
+        (invite.max_forwards() == Some(0)).then_some(Cause::TooManyHops)
+    }
+
+    /// What holds up a call that is no emergency: a stop that is near, or a limit.
+    fn held_up(&self, step: &mut Step<'_>, origin: &Origin) -> Option<Cause> {
+        if self.core.held.draining {
+            return Some(Cause::Congestion);
+        }
+        if self.sessions.len() >= self.core.share(CALLS_MAX) {
+            step.out.push(Output::Fault(Fault::Limit("CALLS_MAX")));
+            return Some(Cause::Congestion);
+        }
+        if !origin.room {
+            step.out.push(Output::Fault(Fault::Limit("CALLS_PER_CALLER_MAX")));
+            return Some(Cause::Congestion);
+        }
+        None
+    }
+
+    fn facts(&mut self, step: &mut Step<'_>, origin: Origin, dialled: String, invite: &Message) -> Facts {
+        let session = origin.session.unwrap_or_else(|| self.core.tokens.session_id());
+        Facts {
+            call: self.core.name_call(),
+            session,
+            role: origin.role,
+            caller: origin.party,
+            called: Party { number: dialled.clone(), name: String::new() },
+            dialled,
+            emergency: false,
+            created: step.now,
+            ringing: None,
+            answered: None,
+            call_ids: vec![invite.call_id().to_owned()],
+            steps: Vec::new(),
+        }
+    }
+
+    /// The phones of a subscriber, but for the one that calls.
+    fn targets(&self, called: &Extension, placing: &Placing) -> Vec<Target> {
+        let contact = placing.invite.contact().ok().flatten().map(|contact| contact.uri);
+        let from = placing.from.clone();
+        let caller = contact.map_or_else(|| from.clone(), |contact| from.clone().towards(&contact));
+        let mut phones = match placing.found_of(called) {
+            Some(phones) => phones.to_vec(),
+            None => self.phones(called),
+        };
+        phones.retain(|phone| phone.hop != caller);
+        phones
+    }
+
+    /// The phones that a subscriber of this shard can be called at.
+    fn phones(&self, extension: &Extension) -> Vec<Target> {
+        let bindings = self.core.held.owners.registrar.of(extension).filter(|binding| binding.connected);
+        bindings
+            .filter_map(|binding| {
+                let uri = Uri::parse(&binding.contact).ok()?;
+                Some(Target { hop: Hop::Phone(binding.flow), uri })
+            })
+            .collect()
+    }
+
+    fn party(&self, extension: &Extension) -> Party {
+        let name = self.core.tables.subscriber(extension).map(|subscriber| subscriber.name.clone());
+        Party { number: extension.to_string(), name: name.unwrap_or_default() }
+    }
+
+    /// A call that never began has its record all the same.
+    fn refuse_call(
+        &mut self,
+        step: &mut Step<'_>,
+        key: &ServerKey,
+        invite: &Message,
+        facts: &Facts,
+        cause: Cause,
+    ) {
+        self.core.is_back(key);
+        let mut turn = self.turn(step);
+        turn.refuse(key, invite, cause);
+        facts.end(&mut turn, cause, EndedBy::System);
+    }
+}
+
+impl Placing {
+    fn found_of(&self, extension: &Extension) -> Option<&[Target]> {
+        self.found.iter().find(|(found, _)| found == extension).map(|(_, phones)| phones.as_slice())
+    }
+}

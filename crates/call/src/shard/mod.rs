@@ -1,0 +1,406 @@
+//! A shard: a part of an edge that needs nobody else for nearly all it does. It holds transactions, the calls that
+//! begin with them, and the owners of the subscribers that hash to it (DESIGN § 3).
+//!
+//! It is not the edge (see `Edge`, which runs any number of shards on one thread), and it shares nothing with other shards
+//! but the records: they tell each other words. Every message takes the same way: transactions first,
+//! then `requests` (what is new), a session (what belongs to a call) or the registrar.
+//!
+//! | what | where |
+//! |---|---|
+//! | which shard takes a message | `sorting` |
+//! | whose request is it | `prove` |
+//! | who may register, and with what | `register`, `owner` |
+//! | may this INVITE be a call, and where does it go | `invite` |
+//! | a call | `session` |
+//! | BYEs that could not cross | `owed` |
+//! | what shards say to each other | `word` |
+
+mod invite;
+mod prove;
+mod register;
+mod requests;
+mod sorting;
+mod word;
+
+pub use sorting::{ShardId, Sorter};
+pub use word::{Mail, Word};
+
+use crate::binding::Binding;
+use crate::core::{Core, Purpose, Turn};
+use crate::hop::Hop;
+use crate::io::{ClusterSide, Output};
+use crate::owed;
+use crate::record::{CallId, CallView};
+use crate::session::{Event, Session, hang_up_stray};
+use crate::settings::EdgeConfig;
+use model::Extension;
+use model::routing::{self, Attached, Caller, Decision};
+use model::tables::Tables;
+use sip::transaction::{Input as LayerInput, Output as LayerOutput};
+use sip::{ClientKey, Flow, Message, Method};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+use word::Saying;
+
+/// What a shard is told.
+#[derive(Debug)]
+pub enum ShardInput {
+    /// A message came that `Sorter` gives to this shard.
+    Sip {
+        /// Where from.
+        from: Hop,
+        /// The message.
+        message: Message,
+    },
+    /// Another shard has something to say.
+    Word(Word),
+    /// A phone's connection is gone.
+    FlowClosed(Flow),
+    /// These records are in force from now on.
+    Tables(Arc<Tables>),
+    /// The cluster side came or went.
+    Cluster(ClusterSide),
+    /// An operator ends a call, if it is here.
+    HangUp(CallId),
+    /// No new calls but emergency calls.
+    Drain,
+    /// Time has passed.
+    Tick,
+}
+
+/// See the module.
+#[derive(Debug)]
+pub struct Shard {
+    pub(crate) core: Core,
+    pub(crate) sessions: BTreeMap<CallId, Session>,
+    /// When each session wants its next tick.
+    pub(crate) deadlines: BTreeSet<(Duration, CallId)>,
+}
+
+/// One call of [`Shard::handle`]: its instant, and where its outputs and words go.
+struct Step<'a> {
+    now: Duration,
+    out: &'a mut Vec<Output>,
+    mail: &'a mut Mail,
+}
+
+impl Step<'_> {
+    fn say(&mut self, to: ShardId, saying: Saying) {
+        self.mail.push((to, Word(saying)));
+    }
+}
+
+impl Shard {
+    pub(crate) fn of(core: Core, sessions: BTreeMap<CallId, Session>) -> Shard {
+        let due = |(call, session): (&CallId, &Session)| session.deadline().map(|due| (due, *call));
+        let deadlines = sessions.iter().filter_map(due).collect();
+        Shard { core, sessions, deadlines }
+    }
+
+    /// Its number within its edge.
+    #[must_use]
+    pub fn id(&self) -> ShardId {
+        self.core.id
+    }
+
+    /// One step. `mail` gets the words for other shards.
+    pub fn handle(&mut self, now: Duration, input: ShardInput, out: &mut Vec<Output>, mail: &mut Mail) {
+        let step = &mut Step { now, out, mail };
+        match input {
+            ShardInput::Sip { from, message } => {
+                self.turn(step).transact(LayerInput::Received { from, message });
+            }
+            ShardInput::Word(Word(saying)) => self.hear(step, saying),
+            ShardInput::FlowClosed(flow) => {
+                self.core.held.owners.registrar.flow_closed(&flow);
+                self.turn(step).transact(LayerInput::Unreachable { hop: Hop::Phone(flow) });
+            }
+            ShardInput::Tables(tables) => self.core.tables = tables,
+            ShardInput::Cluster(side) => self.cluster(step, side),
+            ShardInput::HangUp(call) => self.tell(step, call, Event::HangUp),
+            ShardInput::Drain => self.core.held.draining = true,
+            ShardInput::Tick => {}
+        }
+        self.tick(step);
+        self.listen(step);
+    }
+
+    /// When it wants a tick at the latest.
+    #[must_use]
+    pub fn next_timeout(&self) -> Option<Duration> {
+        let held = &self.core.held;
+        let pays = self.core.carries(&Hop::Cluster);
+        [
+            held.layer.next_timeout(),
+            self.deadlines.first().map(|(due, _)| *due),
+            held.owners.registrar.next_expiry(),
+            pays.then(|| owed::next_retry(&held.owed)).flatten(),
+        ]
+        .into_iter()
+        .flatten()
+        .min()
+    }
+
+    /// The records in force.
+    #[must_use]
+    pub fn tables(&self) -> &Tables {
+        &self.core.tables
+    }
+
+    /// Who its edge is.
+    #[must_use]
+    pub fn config(&self) -> &EdgeConfig {
+        &self.core.config
+    }
+
+    /// The devices of the subscribers it owns.
+    pub fn bindings(&self) -> impl Iterator<Item = &Binding> {
+        self.core.held.owners.registrar.all()
+    }
+
+    /// True when a phone of `extension`, which it owns, can be called.
+    #[must_use]
+    pub fn is_bound(&self, extension: &Extension) -> bool {
+        self.core.held.owners.registrar.is_bound(extension)
+    }
+
+    /// Its calls in progress.
+    pub fn calls(&self) -> impl Iterator<Item = CallView> {
+        self.sessions.values().filter_map(Session::view)
+    }
+
+    /// BYEs it owes to other members.
+    #[must_use]
+    pub fn owed(&self) -> usize {
+        self.core.held.owed.len()
+    }
+
+    /// What a call from `from` to `to` would do now, when `bound` says who has a phone here: owners are in several shards.
+    #[must_use]
+    pub fn explain(&self, from: &Extension, to: &str, bound: &dyn Fn(&Extension) -> bool) -> Decision {
+        self.decide(Caller::Subscriber(from), to, bound)
+    }
+
+    fn decide(&self, caller: Caller<'_>, digits: &str, bound: &dyn Fn(&Extension) -> bool) -> Decision {
+        // What another member hands on ends here: it has been asked of the cluster already.
+        let uplink = match caller {
+            Caller::Subscriber(_) => self.core.uplink(),
+            Caller::Member => routing::Uplink::None,
+        };
+        let attached = Attached { member: self.core.config.member, uplink, bound };
+        routing::decide(&self.core.tables, caller, digits, &attached)
+    }
+
+    fn turn<'a>(&'a mut self, step: &'a mut Step<'_>) -> Turn<'a> {
+        Turn { now: step.now, core: &mut self.core, out: &mut *step.out }
+    }
+
+    /// What another shard says.
+    fn hear(&mut self, step: &mut Step<'_>, saying: Saying) {
+        match saying {
+            Saying::Prove(proof) => {
+                let judgement = self.judge(step, &proof);
+                step.say(proof.home, Saying::Judged(proof, judgement));
+            }
+            Saying::Judged(proof, judgement) => self.judged(step, *proof, judgement),
+            Saying::Find(mut placing) => {
+                self.find(&mut placing);
+                step.say(placing.home, Saying::Found(placing));
+            }
+            Saying::Found(placing) => self.place(step, placing),
+            Saying::Over(extension) => self.core.held.owners.over(&extension),
+            Saying::Moved(old, new) => self.moved(step, old, new),
+            Saying::Stray(from, message) => self.stray_to_phone(step, &from, &message),
+        }
+    }
+
+    /// Says the same to every shard, this one included.
+    fn tell_all(&mut self, step: &mut Step<'_>, say: impl Fn(ShardId) -> Saying) {
+        for shard in (0..self.core.sorter.shards()).map(ShardId) {
+            if shard == self.core.id { self.hear(step, say(shard)) } else { step.say(shard, say(shard)) }
+        }
+    }
+
+    fn cluster(&mut self, step: &mut Step<'_>, side: ClusterSide) {
+        if self.core.held.cluster == side {
+            return;
+        }
+        self.core.held.cluster = side;
+        match side {
+            ClusterSide::Up => owed::pay(&mut self.turn(step), true),
+            ClusterSide::Down => {
+                let calls: Vec<CallId> = self.sessions.keys().copied().collect();
+                for call in calls {
+                    self.tell(step, call, Event::ClusterDown);
+                }
+            }
+        }
+    }
+
+    fn tick(&mut self, step: &mut Step<'_>) {
+        if self.core.held.layer.next_timeout().is_some_and(|due| due <= step.now) {
+            self.turn(step).transact(LayerInput::Tick);
+        }
+        if self.core.held.owners.registrar.next_expiry().is_some_and(|until| until <= step.now) {
+            let over = self.core.held.owners.registrar.expire(step.now);
+            step.out.extend(over.into_iter().map(Output::Binding));
+        }
+        while let Some((due, call)) = self.deadlines.first().copied()
+            && due <= step.now
+        {
+            self.tell(step, call, Event::Tick);
+            // A session moves its deadline when it is ticked; the set must not spin if it does not.
+            self.deadlines.remove(&(due, call));
+        }
+        if owed::next_retry(&self.core.held.owed).is_some_and(|due| due <= step.now) {
+            owed::pay(&mut self.turn(step), false);
+        }
+    }
+
+    /// Hears what the transactions say until they are silent.
+    fn listen(&mut self, step: &mut Step<'_>) {
+        while let Some(said) = self.core.events.pop_front() {
+            match said {
+                LayerOutput::Send { to, bytes } => step.out.push(Output::Send { to, bytes }),
+                LayerOutput::Request { key, from, message } => self.request(step, key, from, message),
+                LayerOutput::Cancelled { key, .. } => {
+                    if let Some(call) = self.core.call_served(&key) {
+                        self.tell(step, call, Event::Cancelled(key));
+                    } else {
+                        self.core.cancelled_away(&key);
+                    }
+                }
+                LayerOutput::Ack { message, .. } => self.ack(step, message),
+                LayerOutput::Response { key, from, message } => self.response(step, &key, &from, message),
+                LayerOutput::Failed { key, why } => self.outcome(step, &key, Err(why)),
+                LayerOutput::Unacknowledged { key } => {
+                    if let Some(call) = self.core.call_served(&key) {
+                        self.tell(step, call, Event::Unacknowledged(key));
+                    }
+                }
+                LayerOutput::Stray { from, message } => self.stray(step, None, from, message),
+            }
+        }
+    }
+
+    fn ack(&mut self, step: &mut Step<'_>, ack: Message) {
+        if let Some((call, side)) = ack.to().tag().and_then(|tag| self.core.dialog(tag)) {
+            self.tell(step, call, Event::Ack(side, ack));
+        }
+    }
+
+    fn response(&mut self, step: &mut Step<'_>, key: &ClientKey, from: &Hop, message: Message) {
+        if self.core.purpose(key).is_some() {
+            self.outcome(step, key, Ok(message));
+        } else {
+            self.stray(step, Some(key), from.clone(), message);
+        }
+    }
+
+    /// Tells the one who asked what came of it.
+    fn outcome(
+        &mut self,
+        step: &mut Step<'_>,
+        key: &ClientKey,
+        outcome: Result<Message, sip::transaction::Failure>,
+    ) {
+        let Some(purpose) = self.core.purpose(key).cloned() else { return };
+        let over = match &outcome {
+            // The 2xx of an INVITE is not its end: it may come again until its ACK is there.
+            Ok(message) => message.status().is_some_and(|status| {
+                status.is_final() && !(status.is_success() && message.cseq().method == Method::Invite)
+            }),
+            Err(_) => true,
+        };
+        if over {
+            self.core.settle(key);
+        }
+        match purpose {
+            Purpose::Invite(call) => {
+                let event = match outcome {
+                    Ok(message) => Event::Response(key.clone(), message),
+                    Err(why) => Event::Failed(key.clone(), why),
+                };
+                self.tell(step, call, event);
+            }
+            Purpose::Passed(call, passed) => self.tell(step, call, Event::Passed(passed, outcome)),
+            Purpose::Check(call, side) => self.tell(step, call, Event::Checked(side, outcome)),
+            Purpose::Bye(owed) if over => owed::answered(&mut self.turn(step), owed, outcome),
+            Purpose::Bye(_) => {}
+        }
+    }
+
+    /// A response nobody waits for. A 2xx to an INVITE means a phone that believes in a call. When not even the
+    /// transaction is known, only a bound phone or a member is answered: a stranger's forged 200 would have us
+    /// send it several packets for one.
+    fn stray(&mut self, step: &mut Step<'_>, key: Option<&ClientKey>, from: Hop, message: Message) {
+        let success = message.status().is_some_and(sip::Status::is_success);
+        let known = message.from().tag().is_some_and(|tag| self.core.dialog(tag).is_some());
+        if !success || message.cseq().method != Method::Invite || known {
+            return;
+        }
+        if key.is_some() || from.is_cluster() {
+            hang_up_stray(&mut self.turn(step), key, &from, &message);
+            return;
+        }
+        // We called it by its number, so its owner knows the phone, if it is one.
+        let owner = self.core.sorter.owner_of(&message.to().uri.user());
+        if owner == self.core.id {
+            self.stray_to_phone(step, &from, &message);
+        } else {
+            step.say(owner, Saying::Stray(from, Box::new(message)));
+        }
+    }
+
+    fn stray_to_phone(&mut self, step: &mut Step<'_>, from: &Hop, message: &Message) {
+        let Ok(called) = message.to().uri.user().parse::<Extension>() else { return };
+        let mut flows = self.core.held.owners.registrar.of(&called).map(|binding| binding.flow);
+        let bound = flows.any(|flow| Hop::Phone(flow) == *from);
+        drop(flows);
+        if bound {
+            hang_up_stray(&mut self.turn(step), None, from, message);
+        }
+    }
+
+    /// Hands an event to a session and keeps its next state.
+    fn tell(&mut self, step: &mut Step<'_>, call: CallId, event: Event) {
+        let Some(session) = self.sessions.remove(&call) else { return };
+        if let Some(due) = session.deadline() {
+            self.deadlines.remove(&(due, call));
+        }
+        match session.handle(&mut self.turn(step), event) {
+            Some(next) => self.keep(call, next),
+            None => {
+                let caller = self.core.forget(call);
+                self.over(step, caller);
+            }
+        }
+    }
+
+    fn keep(&mut self, call: CallId, session: Session) {
+        if let Some(due) = session.deadline() {
+            self.deadlines.insert((due, call));
+        }
+        self.sessions.insert(call, session);
+    }
+
+    /// A call is over: the owner of who began it has one less to count.
+    fn over(&mut self, step: &mut Step<'_>, caller: Option<Extension>) {
+        let Some(caller) = caller else { return };
+        let owner = self.core.sorter.owner_of(caller.as_str());
+        if owner == self.core.id {
+            self.core.held.owners.over(&caller);
+        } else {
+            step.say(owner, Saying::Over(caller));
+        }
+    }
+
+    /// A phone came back on another flow: its calls go with it.
+    fn moved(&mut self, step: &mut Step<'_>, old: Flow, new: Flow) {
+        let calls: Vec<CallId> = self.sessions.keys().copied().collect();
+        for call in calls {
+            self.tell(step, call, Event::Moved(old, new));
+        }
+    }
+}
