@@ -2,7 +2,8 @@
 
 use super::admission::Admitted;
 use super::catalogue::Catalogue;
-use super::{Fault, Known, Output, Settings, StateName};
+use super::known::Known;
+use super::{Fault, Output, Settings, StateName};
 use crate::digest::Digest;
 use crate::line::Line;
 use crate::link::{CloseReason, Conn, GREETING, LiveBinding, LogEntry, Peer};
