@@ -31,6 +31,7 @@ pub mod form;
 pub mod guard;
 pub mod json;
 pub mod login;
+pub mod openapi;
 pub mod secret;
 pub mod serve;
 pub mod session;

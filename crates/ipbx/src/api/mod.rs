@@ -9,12 +9,12 @@ mod state;
 use crate::machine::Machine;
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
-use axum::routing::get;
 use std::sync::Arc;
 use utoipa::OpenApi as _;
 use utoipa_axum::router::OpenApiRouter;
 use web::app::App;
 use web::error::ErrorBody;
+use web::openapi::Bearer;
 
 /// Bytes of a request's body: an object has as many at most.
 const BODY_BYTES_MAX: usize = 256 * 1024;
@@ -30,30 +30,12 @@ const BODY_BYTES_MAX: usize = 256 * 1024;
 )]
 struct Document;
 
-/// Every path but the open ones takes the management token given at the claim, or a web session.
-struct Bearer;
-
-impl utoipa::Modify for Bearer {
-    fn modify(&self, document: &mut utoipa::openapi::OpenApi) {
-        use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
-        let scheme = SecurityScheme::Http(HttpBuilder::new().scheme(HttpAuthScheme::Bearer).build());
-        document.components.get_or_insert_with(Default::default).add_security_scheme("bearer", scheme);
-    }
-}
-
 /// Everything the machine serves: API, metrics, pages.
 pub(crate) fn router(machine: &Machine) -> Router {
     let (api, document) = routes().split_for_parts();
-    let document = Arc::new(document);
     let routes = api
         .with_state(machine.clone())
-        .route(
-            "/api/openapi.json",
-            get(move || {
-                let document = Arc::clone(&document);
-                async move { axum::Json(document.as_ref().clone()) }
-            }),
-        )
+        .merge(web::openapi::route(document))
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
         .merge(crate::pages::routes(machine));
     let face = Arc::new(crate::pages::face(machine));

@@ -24,6 +24,7 @@ use crate::machine::Machine;
 use axum::Router;
 use axum::response::Response;
 use std::sync::Arc;
+use web::common_data::{NUMBERING_MENU, USERS_MENU};
 use web::face::{Face, MenuGroup, MenuItem, Page};
 use web::{ApiError, Visit};
 
@@ -37,22 +38,8 @@ const MENU: &[MenuGroup] = &[
             MenuItem { label: "Calls", href: "/calls", icon: "phone" },
         ],
     },
-    MenuGroup {
-        label: "Numbering",
-        items: &[
-            MenuItem { label: "Numbering plan", href: "/data/numbering-range", icon: "digits" },
-            MenuItem { label: "Barred numbers", href: "/data/barred-numbers", icon: "barred" },
-            MenuItem { label: "Special numbers", href: "/data/special-number", icon: "emergency" },
-            MenuItem { label: "Explain a number", href: "/explain", icon: "question" },
-        ],
-    },
-    MenuGroup {
-        label: "Users",
-        items: &[
-            MenuItem { label: "Subscribers", href: "/data/subscriber", icon: "people" },
-            MenuItem { label: "Feature classes", href: "/data/feature-class", icon: "class" },
-        ],
-    },
+    NUMBERING_MENU,
+    USERS_MENU,
 ];
 
 /// What the handlers share.

@@ -16,6 +16,7 @@ use utoipa_axum::router::OpenApiRouter;
 use web::app::App;
 use web::error::ErrorBody;
 use web::face::Face;
+use web::openapi::Bearer;
 use web::{Auth, Hub};
 
 #[derive(utoipa::OpenApi)]
@@ -27,17 +28,6 @@ use web::{Auth, Hub};
 )]
 struct Document;
 
-/// Every path but the open ones takes a bearer token of `POST /api/v1/login`.
-struct Bearer;
-
-impl utoipa::Modify for Bearer {
-    fn modify(&self, document: &mut utoipa::openapi::OpenApi) {
-        use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
-        let scheme = SecurityScheme::Http(HttpBuilder::new().scheme(HttpAuthScheme::Bearer).build());
-        document.components.get_or_insert_with(Default::default).add_security_scheme("bearer", scheme);
-    }
-}
-
 /// Everything the manager serves.
 pub(crate) fn router(service: Service, auth: Auth, hub: Hub) -> Router {
     let face = Arc::new(Face {
@@ -48,14 +38,7 @@ pub(crate) fn router(service: Service, auth: Auth, hub: Hub) -> Router {
     });
     let pages = crate::pages::routes(service.clone(), face.clone());
     let (api, document) = routes().split_for_parts();
-    let document = Arc::new(document);
-    let routes = api.with_state(service).route(
-        "/api/openapi.json",
-        axum::routing::get(move || {
-            let document = document.clone();
-            async move { axum::Json(document.as_ref().clone()) }
-        }),
-    );
+    let routes = api.with_state(service).merge(web::openapi::route(document));
     App { face, auth, hub, routes: routes.merge(pages) }.router()
 }
 

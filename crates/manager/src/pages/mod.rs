@@ -27,6 +27,7 @@ mod tests;
 use crate::service::Service;
 use axum::Router;
 use std::sync::Arc;
+use web::common_data::{NUMBERING_MENU, USERS_MENU};
 use web::face::{Face, MenuGroup, MenuItem};
 
 /// The menu.
@@ -38,22 +39,8 @@ pub const MENU: &[MenuGroup] = &[
             MenuItem { label: "Topology", href: "/topology", icon: "tree" },
         ],
     },
-    MenuGroup {
-        label: "Numbering",
-        items: &[
-            MenuItem { label: "Numbering plan", href: "/data/numbering-range", icon: "digits" },
-            MenuItem { label: "Barred numbers", href: "/data/barred-numbers", icon: "barred" },
-            MenuItem { label: "Special numbers", href: "/data/special-number", icon: "emergency" },
-            MenuItem { label: "Explain a number", href: "/explain", icon: "question" },
-        ],
-    },
-    MenuGroup {
-        label: "Users",
-        items: &[
-            MenuItem { label: "Subscribers", href: "/data/subscriber", icon: "people" },
-            MenuItem { label: "Feature classes", href: "/data/feature-class", icon: "class" },
-        ],
-    },
+    NUMBERING_MENU,
+    USERS_MENU,
     MenuGroup {
         label: "Operations",
         items: &[

@@ -38,20 +38,12 @@ impl Service {
         who: &Principal,
         request: &RegionRequest,
     ) -> Result<RegionView, ServiceError> {
-        administrator(who)?;
-        let region =
-            domain::Region { name: request.name.trim().to_owned(), comment: request.comment.clone() };
-        let work = self.edit(|topology| {
-            let key = key_of_name(&region.name, |key| topology.regions.contains_key(key));
-            check_region(topology, &key, &region)?;
-            let commit = put(Commit::new(), &key, &region)?;
-            let mut next = topology.clone();
-            let view = region_view(&key, &region);
-            next.regions.insert(key, region.clone());
-            Ok((commit, next, view))
-        });
-        let told = async { Ok(Told::new(work.await?, "region created")) };
-        self.journal().record(&who.user, "create region", &request.name, told).await.0
+        let deed = Deed { verb: "create region", subject: &request.name, told: "region created".to_owned() };
+        self.change(who, deed, |topology| {
+            let key = key_of_name(&request.name, |key| topology.regions.contains_key(key));
+            keep_region(topology, key, request)
+        })
+        .await
     }
 
     /// Renames a region or changes its comment.
@@ -64,19 +56,12 @@ impl Service {
         key: &str,
         request: &RegionRequest,
     ) -> Result<RegionView, ServiceError> {
-        administrator(who)?;
-        let region =
-            domain::Region { name: request.name.trim().to_owned(), comment: request.comment.clone() };
-        let work = self.edit(|topology| {
+        let deed = Deed { verb: "edit region", subject: key, told: "region changed".to_owned() };
+        self.change(who, deed, |topology| {
             topology.region(key)?;
-            check_region(topology, key, &region)?;
-            let commit = put(Commit::new(), key, &region)?;
-            let mut next = topology.clone();
-            next.regions.insert(key.to_owned(), region.clone());
-            Ok((commit, next, region_view(key, &region)))
-        });
-        let told = async { Ok(Told::new(work.await?, "region changed")) };
-        self.journal().record(&who.user, "edit region", key, told).await.0
+            keep_region(topology, key.to_owned(), request)
+        })
+        .await
     }
 
     /// Deletes a region that holds nothing.
@@ -84,24 +69,16 @@ impl Service {
     /// # Errors
     /// See [`ServiceError`].
     pub async fn delete_region(&self, who: &Principal, key: &str) -> Result<(), ServiceError> {
-        administrator(who)?;
-        let work = self.edit(|topology| {
+        let deed = Deed { verb: "delete region", subject: key, told: "region deleted".to_owned() };
+        self.change(who, deed, |topology| {
             topology.region(key)?;
             let count = topology.multi_sites.values().filter(|site| site.region == key).count();
-            if count > 0 {
-                return Err(ServiceError::InUse {
-                    kind: "region",
-                    key: key.to_owned(),
-                    count,
-                    what: "multi-sites",
-                });
-            }
+            refuse_used("region", key, count, "multi-sites")?;
             let mut next = topology.clone();
             next.regions.remove(key);
             Ok((Commit::new().delete(Kind::Region, key), next, ()))
-        });
-        let told = async { Ok(Told::new(work.await?, "region deleted")) };
-        self.journal().record(&who.user, "delete region", key, told).await.0
+        })
+        .await
     }
 
     /// The multi-sites.
@@ -119,19 +96,13 @@ impl Service {
         who: &Principal,
         request: &MultiSiteRequest,
     ) -> Result<MultiSiteView, ServiceError> {
-        administrator(who)?;
-        let site = multi_site(request);
-        let work = self.edit(|topology| {
-            let key = key_of_name(&site.name, |key| topology.multi_sites.contains_key(key));
-            check_multi_site(topology, &key, &site)?;
-            let commit = put(Commit::new(), &key, &site)?;
-            let mut next = topology.clone();
-            let view = multi_site_view(&key, &site);
-            next.multi_sites.insert(key, site.clone());
-            Ok((commit, next, view))
-        });
-        let told = async { Ok(Told::new(work.await?, format!("created in region '{}'", request.region))) };
-        self.journal().record(&who.user, "create multi-site", &request.name, told).await.0
+        let told = format!("created in region '{}'", request.region);
+        let deed = Deed { verb: "create multi-site", subject: &request.name, told };
+        self.change(who, deed, |topology| {
+            let key = key_of_name(&request.name, |key| topology.multi_sites.contains_key(key));
+            keep_multi_site(topology, key, request)
+        })
+        .await
     }
 
     /// Renames a multi-site, moves it to another region, or changes its comment.
@@ -144,18 +115,12 @@ impl Service {
         key: &str,
         request: &MultiSiteRequest,
     ) -> Result<MultiSiteView, ServiceError> {
-        administrator(who)?;
-        let site = multi_site(request);
-        let work = self.edit(|topology| {
+        let deed = Deed { verb: "edit multi-site", subject: key, told: "multi-site changed".to_owned() };
+        self.change(who, deed, |topology| {
             topology.multi_site(key)?;
-            check_multi_site(topology, key, &site)?;
-            let commit = put(Commit::new(), key, &site)?;
-            let mut next = topology.clone();
-            next.multi_sites.insert(key.to_owned(), site.clone());
-            Ok((commit, next, multi_site_view(key, &site)))
-        });
-        let told = async { Ok(Told::new(work.await?, "multi-site changed")) };
-        self.journal().record(&who.user, "edit multi-site", key, told).await.0
+            keep_multi_site(topology, key.to_owned(), request)
+        })
+        .await
     }
 
     /// Deletes a multi-site that holds nothing.
@@ -163,23 +128,33 @@ impl Service {
     /// # Errors
     /// See [`ServiceError`].
     pub async fn delete_multi_site(&self, who: &Principal, key: &str) -> Result<(), ServiceError> {
-        administrator(who)?;
-        let work = self.edit(|topology| {
+        let deed = Deed { verb: "delete multi-site", subject: key, told: "multi-site deleted".to_owned() };
+        self.change(who, deed, |topology| {
             topology.multi_site(key)?;
             let inside = |machine: &&domain::Machine| {
                 matches!(&machine.purpose, Purpose::ClusterServer { multi_site, .. } if multi_site == key)
             };
             let count = topology.machines.values().filter(inside).count();
-            if count > 0 {
-                let (kind, what) = ("multi-site", "cluster servers");
-                return Err(ServiceError::InUse { kind, key: key.to_owned(), count, what });
-            }
+            refuse_used("multi-site", key, count, "cluster servers")?;
             let mut next = topology.clone();
             next.multi_sites.remove(key);
             Ok((Commit::new().delete(Kind::MultiSite, key), next, ()))
-        });
-        let told = async { Ok(Told::new(work.await?, "multi-site deleted")) };
-        self.journal().record(&who.user, "delete multi-site", key, told).await.0
+        })
+        .await
+    }
+
+    /// An administrator's change: planned, kept, and told in the operations log.
+    async fn change<T>(
+        &self,
+        who: &Principal,
+        deed: Deed<'_>,
+        plan: impl FnOnce(&Topology) -> Planned<T>,
+    ) -> Result<T, ServiceError> {
+        administrator(who)?;
+        let Deed { verb, subject, told } = deed;
+        let work = self.edit(plan);
+        let told = async { Ok(Told::new(work.await?, told)) };
+        self.journal().record(&who.user, verb, subject, told).await.0
     }
 
     /// The machines.
@@ -213,9 +188,7 @@ impl Service {
         let work = self.edit(|topology| {
             let key = key_of_name(&request.name, |key| topology.machines.contains_key(key));
             let machine = new_machine(topology, &key, request)?;
-            let commit = put(Commit::new(), &key, &machine)?;
-            let mut next = topology.clone();
-            next.machines.insert(key.clone(), machine);
+            let (commit, next) = keep_machine(topology, &key, &machine)?;
             Ok((commit, next, key))
         });
         let told = async {
@@ -250,9 +223,7 @@ impl Service {
             machine.validate(key)?;
             deploy::check_name(key, &machine.name, named(&topology.machines, |machine| &machine.name))?;
             deploy::check_address(Some(key), &machine.address, topology.by_key())?;
-            let commit = put(Commit::new(), key, &machine)?;
-            let mut next = topology.clone();
-            next.machines.insert(key.to_owned(), machine);
+            let (commit, next) = keep_machine(topology, key, &machine)?;
             Ok((commit, next, ()))
         });
         let told = async {
@@ -270,9 +241,7 @@ impl Service {
     ) -> Result<domain::Machine, ServiceError> {
         self.edit(|topology| {
             let machine = change(topology.machine(key)?)?;
-            let commit = put(Commit::new(), key, &machine)?;
-            let mut next = topology.clone();
-            next.machines.insert(key.to_owned(), machine.clone());
+            let (commit, next) = keep_machine(topology, key, &machine)?;
             Ok((commit, next, machine))
         })
         .await
@@ -374,17 +343,64 @@ fn multi_site_view(key: &str, site: &domain::MultiSite) -> MultiSiteView {
     }
 }
 
-fn multi_site(request: &MultiSiteRequest) -> domain::MultiSite {
-    domain::MultiSite {
+/// What an operator does to the topology, as the operations log tells it.
+struct Deed<'a> {
+    verb: &'static str,
+    subject: &'a str,
+    told: String,
+}
+
+/// A planned edit: what is written, the topology afterwards, and the answer.
+type Planned<T> = Result<(Commit, Topology, T), ServiceError>;
+
+/// Writes one thing into its table.
+fn keep<T: Object + Clone>(
+    topology: &Topology,
+    key: &str,
+    thing: &T,
+    table: fn(&mut Topology) -> &mut BTreeMap<String, T>,
+) -> Result<(Commit, Topology), ServiceError> {
+    let commit = Commit::new().put(T::KIND, key, thing.to_json()?);
+    let mut next = topology.clone();
+    table(&mut next).insert(key.to_owned(), thing.clone());
+    Ok((commit, next))
+}
+
+fn keep_region(topology: &Topology, key: String, request: &RegionRequest) -> Planned<RegionView> {
+    let region = domain::Region { name: request.name.trim().to_owned(), comment: request.comment.clone() };
+    region.validate(&key)?;
+    deploy::check_name(&key, &region.name, named(&topology.regions, |region| &region.name))?;
+    let (commit, next) = keep(topology, &key, &region, |topology| &mut topology.regions)?;
+    Ok((commit, next, region_view(&key, &region)))
+}
+
+fn keep_multi_site(topology: &Topology, key: String, request: &MultiSiteRequest) -> Planned<MultiSiteView> {
+    let site = domain::MultiSite {
         name: request.name.trim().to_owned(),
         region: request.region.clone(),
         comment: request.comment.clone(),
-    }
+    };
+    site.validate(&key)?;
+    deploy::check_name(&key, &site.name, named(&topology.multi_sites, |site| &site.name))?;
+    topology.region(&site.region)?;
+    let (commit, next) = keep(topology, &key, &site, |topology| &mut topology.multi_sites)?;
+    Ok((commit, next, multi_site_view(&key, &site)))
 }
 
-fn check_region(topology: &Topology, key: &str, region: &domain::Region) -> Result<(), ServiceError> {
-    region.validate(key)?;
-    Ok(deploy::check_name(key, &region.name, named(&topology.regions, |region| &region.name))?)
+fn keep_machine(
+    topology: &Topology,
+    key: &str,
+    machine: &domain::Machine,
+) -> Result<(Commit, Topology), ServiceError> {
+    keep(topology, key, machine, |topology| &mut topology.machines)
+}
+
+/// What is still used is not deleted.
+fn refuse_used(kind: &'static str, key: &str, count: usize, what: &'static str) -> Result<(), ServiceError> {
+    match count {
+        0 => Ok(()),
+        _ => Err(ServiceError::InUse { kind, key: key.to_owned(), count, what }),
+    }
 }
 
 /// Keys and names of things of one sort.
@@ -393,12 +409,6 @@ fn named<T>(
     name: impl Fn(&T) -> &String,
 ) -> impl Iterator<Item = (&str, &str)> {
     things.iter().map(move |(key, thing)| (key.as_str(), name(thing).as_str()))
-}
-
-fn check_multi_site(topology: &Topology, key: &str, site: &domain::MultiSite) -> Result<(), ServiceError> {
-    site.validate(key)?;
-    deploy::check_name(key, &site.name, named(&topology.multi_sites, |site| &site.name))?;
-    topology.region(&site.region).map(|_| ())
 }
 
 fn new_machine(
@@ -482,8 +492,4 @@ fn link_address(text: Option<&str>) -> Result<Option<HostPort>, ServiceError> {
 
 fn field(field: &'static str, reason: impl Into<String>) -> ServiceError {
     ServiceError::Field { field, reason: reason.into() }
-}
-
-fn put<T: Object>(commit: Commit, key: &str, object: &T) -> Result<Commit, ServiceError> {
-    Ok(commit.put(T::KIND, key, object.to_json()?))
 }

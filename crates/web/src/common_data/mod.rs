@@ -11,7 +11,7 @@ pub use explain::{explain_page, explanation};
 pub use kinds::{Noun, noun};
 
 use crate::error::ApiError;
-use crate::face::{Face, Page};
+use crate::face::{Face, MenuGroup, MenuItem, Page};
 use crate::flash;
 use crate::form::{Field, Form, Sent};
 use crate::table::{Empty, Query, Table};
@@ -28,6 +28,26 @@ use serde_json::Value;
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::sync::Arc;
+
+/// The entries of a face's menu about numbers.
+pub const NUMBERING_MENU: MenuGroup = MenuGroup {
+    label: "Numbering",
+    items: &[
+        MenuItem { label: "Numbering plan", href: "/data/numbering-range", icon: "digits" },
+        MenuItem { label: "Barred numbers", href: "/data/barred-numbers", icon: "barred" },
+        MenuItem { label: "Special numbers", href: "/data/special-number", icon: "emergency" },
+        MenuItem { label: "Explain a number", href: "/explain", icon: "question" },
+    ],
+};
+
+/// The entries of a face's menu about people.
+pub const USERS_MENU: MenuGroup = MenuGroup {
+    label: "Users",
+    items: &[
+        MenuItem { label: "Subscribers", href: "/data/subscriber", icon: "people" },
+        MenuItem { label: "Feature classes", href: "/data/feature-class", icon: "class" },
+    ],
+};
 
 /// An object as it is listed: its key and its JSON.
 pub type Listed = (String, Value);
@@ -128,6 +148,22 @@ impl<'a, S: ObjectSource> Act<'a, S> {
         Ok(Act { desk, visit, noun, id, key: param("key"), place })
     }
 
+    /// A request that changes something, refused before anything is asked of the source when the visitor may not or
+    /// the data are another's.
+    async fn to_change(
+        desk: &'a Desk<S>,
+        visit: &'a Visit,
+        params: BTreeMap<String, String>,
+    ) -> Result<Act<'a, S>, ApiError> {
+        let act = Act::of(desk, visit, params).await?;
+        act.visit.administrator()?;
+        match &act.place.owner {
+            None => Ok(act),
+            Some(owner) => Err(ApiError::conflict("not-owner", format!("managed by {owner}"))
+                .next(format!("change it at {owner}"))),
+        }
+    }
+
     /// The address of the list.
     fn base(&self) -> String {
         let prefix = self.desk.prefix.replace("{place}", &query_escape(&self.id));
@@ -156,10 +192,24 @@ impl<'a, S: ObjectSource> Act<'a, S> {
         Ok(choices)
     }
 
+    /// The page of the list.
     fn page(&self, title: &str, content: String) -> Page {
         let mut page = Page::new(title, content).banner(self.place.banner.clone());
         page.crumbs.clone_from(&self.place.crumbs);
         page
+    }
+
+    /// A page below the list.
+    fn page_below(&self, title: &str, content: String) -> Page {
+        self.page(title, content).below(self.noun.title, self.base())
+    }
+
+    /// What the page of one object, or of one yet to be made, is called.
+    fn title(&self, key: Option<&str>) -> String {
+        match key {
+            Some(key) => format!("{} {key}", self.noun.title_one()),
+            None => format!("New {}", self.noun.one),
+        }
     }
 
     fn form(&self, key: Option<&str>, fields: Vec<Field>) -> Form {
@@ -175,16 +225,6 @@ impl<'a, S: ObjectSource> Act<'a, S> {
 
     fn show(&self, status: StatusCode, page: &Page) -> Response {
         self.desk.face.page_with(status, self.visit, page)
-    }
-
-    /// Refuses before anything is asked of the source when the data are another's.
-    fn writable(&self) -> Result<(), ApiError> {
-        self.visit.administrator()?;
-        match &self.place.owner {
-            None => Ok(()),
-            Some(owner) => Err(ApiError::conflict("not-owner", format!("managed by {owner}"))
-                .next(format!("change it at {owner}"))),
-        }
     }
 }
 
@@ -235,11 +275,9 @@ async fn new<S: ObjectSource>(
     visit: Visit,
     Path(params): Params,
 ) -> Result<Response, ApiError> {
-    let act = Act::of(&desk, &visit, params).await?;
-    act.writable()?;
+    let act = Act::to_change(&desk, &visit, params).await?;
     let form = act.form(None, act.noun.fields(None, &Value::Null, &act.choices().await?));
-    let page = act.page(&format!("New {}", act.noun.one), form.html()).below(act.noun.title, act.base());
-    Ok(act.show(StatusCode::OK, &page))
+    Ok(act.show(StatusCode::OK, &act.page_below(&act.title(None), form.html())))
 }
 
 async fn edit<S: ObjectSource>(
@@ -261,9 +299,7 @@ async fn edit<S: ObjectSource>(
         let rows: Vec<(&str, Cell)> = names.zip(act.noun.cells(&value)).collect();
         format!("{}<div class=\"card\">{}</div>", read_only(&act.place), properties(&rows))
     };
-    let page =
-        act.page(&format!("{} {key}", act.noun.title_one()), content).below(act.noun.title, act.base());
-    Ok(act.show(StatusCode::OK, &page))
+    Ok(act.show(StatusCode::OK, &act.page_below(&act.title(Some(&key)), content)))
 }
 
 /// The form that deletes: the name must be typed.
@@ -282,8 +318,7 @@ async fn create<S: ObjectSource>(
     Path(params): Params,
     sent: Sent,
 ) -> Result<Response, ApiError> {
-    let act = Act::of(&desk, &visit, params).await?;
-    act.writable()?;
+    let act = Act::to_change(&desk, &visit, params).await?;
     let key = sent.get("key").to_owned();
     let taken = act.objects().await?.iter().any(|(present, _)| *present == key);
     if taken {
@@ -300,8 +335,7 @@ async fn change<S: ObjectSource>(
     Path(params): Params,
     sent: Sent,
 ) -> Result<Response, ApiError> {
-    let act = Act::of(&desk, &visit, params).await?;
-    act.writable()?;
+    let act = Act::to_change(&desk, &visit, params).await?;
     write(&act, Some(act.key.clone()), act.key.clone(), sent).await
 }
 
@@ -327,7 +361,7 @@ fn written<S: ObjectSource>(act: &Act<'_, S>, key: &str, answer: &Value) -> Resp
     let Some(secret) = answer.get("secret").and_then(Value::as_str) else {
         let revision = answer.get("revision").and_then(Value::as_u64);
         let at = revision.map(|revision| format!(", in force at revision {revision}")).unwrap_or_default();
-        return flash::done(&act.base(), format!("{} {key} is saved{at}.", act.noun.title_one()));
+        return flash::done(&act.base(), format!("{} is saved{at}.", act.title(Some(key))));
     };
     let rows = [("Extension", Cell::code(key)), ("Secret", Cell::code(secret))];
     let content = format!(
@@ -336,10 +370,8 @@ fn written<S: ObjectSource>(act: &Act<'_, S>, key: &str, answer: &Value) -> Resp
         properties(&rows),
         escape(&act.base())
     );
-    let page = act
-        .page(&format!("{} {key} is saved", act.noun.title_one()), content)
-        .below(act.noun.title, act.base());
-    act.show(StatusCode::OK, &page)
+    let title = format!("{} is saved", act.title(Some(key)));
+    act.show(StatusCode::OK, &act.page_below(&title, content))
 }
 
 async fn form_again<S: ObjectSource>(
@@ -351,9 +383,7 @@ async fn form_again<S: ObjectSource>(
     let status = refusal.status;
     let fields = act.noun.fields(key, &Value::Null, &act.choices().await?);
     let form = act.form(key, fields).filled(sent).refused(refusal);
-    let title =
-        key.map_or_else(|| format!("New {}", act.noun.one), |key| format!("{} {key}", act.noun.title_one()));
-    Ok(act.show(status, &act.page(&title, form.html()).below(act.noun.title, act.base())))
+    Ok(act.show(status, &act.page_below(&act.title(key), form.html())))
 }
 
 async fn delete<S: ObjectSource>(
@@ -362,14 +392,13 @@ async fn delete<S: ObjectSource>(
     Path(params): Params,
     sent: Sent,
 ) -> Result<Response, ApiError> {
-    let act = Act::of(&desk, &visit, params).await?;
-    act.writable()?;
+    let act = Act::to_change(&desk, &visit, params).await?;
     if sent.get("confirm") != act.key {
         let text = format!("Nothing was deleted: '{}' is not the key '{}'.", sent.get("confirm"), act.key);
         return Ok(flash::failed(&act.address("edit", &act.key), text));
     }
     match act.desk.source.delete(&visit, &act.id, act.noun.kind, &act.key).await {
-        Ok(()) => Ok(flash::done(&act.base(), format!("{} {} is deleted.", act.noun.title_one(), act.key))),
+        Ok(()) => Ok(flash::done(&act.base(), format!("{} is deleted.", act.title(Some(&act.key))))),
         Err(refusal) => Ok(flash::failed(&act.address("edit", &act.key), refusal.to_string())),
     }
 }
