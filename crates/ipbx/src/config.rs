@@ -5,6 +5,7 @@
 //! worst kind of fault to find. What the manager decides (role, cluster, address of the cluster server) is
 //! not here but in the state folder, because it changes while the process runs.
 
+use crate::shell::phones::Ports;
 use model::{HardwareType, Release};
 use serde::{Deserialize, Serialize};
 use std::net::IpAddr;
@@ -56,12 +57,15 @@ pub struct Config {
     /// The name of this machine on pages and in logs.
     #[serde(default = "default_name")]
     pub name: String,
-    /// The address to listen on, for SIP, web and cluster link. `0.0.0.0` is every address.
+    /// The address to listen on, for SIP, web and cluster link. `0.0.0.0` is every IPv4 address, `::` every address.
     #[serde(default = "default_bind")]
     pub bind: IpAddr,
     /// Port of SIP, UDP and TCP. 0 lets the system choose.
     #[serde(default = "default_sip_port")]
     pub sip_port: u16,
+    /// Port of SIP over TLS. 0 lets the system choose.
+    #[serde(default = "default_sip_tls_port")]
+    pub sip_tls_port: u16,
     /// Port of the HTTPS web administration and API. 0 lets the system choose.
     #[serde(default = "default_web_port")]
     pub web_port: u16,
@@ -94,6 +98,9 @@ fn default_bind() -> IpAddr {
 fn default_sip_port() -> u16 {
     5060
 }
+fn default_sip_tls_port() -> u16 {
+    5061
+}
 fn default_web_port() -> u16 {
     7501
 }
@@ -122,6 +129,7 @@ impl Config {
             name: default_name(),
             bind: default_bind(),
             sip_port: default_sip_port(),
+            sip_tls_port: default_sip_tls_port(),
             web_port: default_web_port(),
             link_port: default_link_port(),
             hardware_type: default_hardware_type(),
@@ -158,6 +166,11 @@ impl Config {
         Ok(config)
     }
 
+    /// The ports of SIP.
+    pub(crate) fn sip_ports(&self) -> Ports {
+        Ports { plain: self.sip_port, tls: self.sip_tls_port }
+    }
+
     fn check(&self, path: &Path) -> Result<(), ConfigError> {
         let invalid = |field, reason: &str| {
             Err(ConfigError::Invalid { path: path.to_owned(), field, reason: reason.to_owned() })
@@ -171,10 +184,14 @@ impl Config {
         if self.dir.as_os_str().is_empty() {
             return invalid("dir", "the path of a folder is needed");
         }
-        let ports = [self.sip_port, self.web_port, self.link_port];
-        let clash = |a: usize, b: usize| ports.get(a) == ports.get(b) && ports.get(a) != Some(&0);
-        if clash(0, 1) || clash(1, 2) || clash(0, 2) {
-            return invalid("sip_port", "sip_port, web_port and link_port must differ from one another");
+        let ports = [self.sip_port, self.sip_tls_port, self.web_port, self.link_port];
+        let mut given: Vec<u16> = ports.into_iter().filter(|port| *port != 0).collect();
+        let count = given.len();
+        given.sort_unstable();
+        given.dedup();
+        if given.len() < count {
+            let reason = "sip_port, sip_tls_port, web_port and link_port must differ from one another";
+            return invalid("sip_port", reason);
         }
         Ok(())
     }
@@ -226,7 +243,8 @@ mod tests {
     fn two_services_on_one_port_are_refused_before_any_socket_is_opened() {
         let fault = parse("dir = \"x\"\nsip_port = 7000\nweb_port = 7000\n").unwrap_err().to_string();
         assert!(fault.contains("must differ"), "{fault}");
-        assert!(parse("dir = \"x\"\nsip_port = 0\nweb_port = 0\nlink_port = 0\n").is_ok());
+        assert!(parse("dir = \"x\"\nsip_tls_port = 5060\n").is_err());
+        assert!(parse("dir = \"x\"\nsip_port = 0\nsip_tls_port = 0\nweb_port = 0\nlink_port = 0\n").is_ok());
     }
 
     #[test]

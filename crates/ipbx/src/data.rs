@@ -121,7 +121,7 @@ mod tests {
     }
 
     fn membership() -> Membership {
-        Membership { certificate_pem: String::new(), authority_pem: String::new() }
+        Membership { certificate_pem: String::new(), authority_pem: String::new(), sip_certificate_pem: None }
     }
 
     fn node(id: &str) -> Role {

@@ -1,8 +1,10 @@
 //! Who this machine is: a dongle id, a key of its own and a self-signed web certificate, made at the first
 //! start and kept for good (DEP-29). The key never leaves the machine: for the cluster link the manager's
 //! authority signs a request made with it, and for the web the operator knows the certificate's fingerprint.
+//! Phones on TLS see a certificate of the authority too, or this self-signed one on a machine in no cluster.
 
 use crate::files::{self, FileError};
+use crate::role::OWN_DOMAIN;
 use model::DongleId;
 use rcgen::{
     CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, KeyPair, KeyUsagePurpose,
@@ -10,7 +12,7 @@ use rcgen::{
 };
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::Path;
 
 /// The file of the state folder.
@@ -135,9 +137,9 @@ fn make(name: &str, bind: IpAddr) -> Result<Stored, IdentityError> {
     let dongle_id =
         format!("PLD-{dongle}").parse().map_err(|_| IdentityError::Random(getrandom::Error::UNSUPPORTED))?;
     let key = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256)?;
-    let mut params = CertificateParams::new(vec!["localhost".to_owned()])?;
+    let mut params = CertificateParams::new(vec!["localhost".to_owned(), OWN_DOMAIN.to_owned()])?;
     params.distinguished_name = named(name);
-    for address in [IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), bind] {
+    for address in [Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into(), bind] {
         if !address.is_unspecified() && !params.subject_alt_names.contains(&SanType::IpAddress(address)) {
             params.subject_alt_names.push(SanType::IpAddress(address));
         }

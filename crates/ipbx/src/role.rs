@@ -10,6 +10,9 @@ use std::path::Path;
 /// The file of the state folder.
 const FILE: &str = "role.json";
 
+/// The SIP domain of a machine on its own.
+pub const OWN_DOMAIN: &str = "pleiad.test";
+
 /// Why a role cannot be taken; the machine keeps the one it has.
 #[derive(Debug, thiserror::Error)]
 pub enum RoleError {
@@ -55,6 +58,10 @@ pub struct Membership {
     pub certificate_pem: String,
     /// The certificate of the cluster's authority, PEM.
     pub authority_pem: String,
+    /// The certificate for phones on TLS, of the same key and authority, PEM. A manager of an earlier release
+    /// gives none: the machine's self-signed one serves then.
+    #[serde(default)]
+    pub sip_certificate_pem: Option<String>,
 }
 
 impl std::fmt::Debug for Membership {
@@ -113,6 +120,9 @@ pub struct RoleRequest {
     /// The authority; not for `independent`.
     #[serde(default)]
     pub authority_pem: Option<String>,
+    /// The signed certificate for phones on TLS; not for `independent`.
+    #[serde(default)]
+    pub sip_certificate_pem: Option<String>,
     /// A password for the account `admin` of the web administration.
     #[serde(default)]
     pub admin_password: Option<String>,
@@ -177,7 +187,7 @@ impl Role {
         let id = ClusterId::try_from(label)
             .map_err(|fault| RoleError::Invalid { field: "dongle_id", reason: fault.to_string() })?;
         let cluster =
-            ClusterSettings { id, name: name.to_owned(), domain: "pleiad.test".to_owned(), site_number: 0 };
+            ClusterSettings { id, name: name.to_owned(), domain: OWN_DOMAIN.to_owned(), site_number: 0 };
         Ok(Role::Independent { cluster })
     }
 
@@ -195,6 +205,7 @@ impl Role {
         let membership = Membership {
             certificate_pem: request.certificate_pem.clone().ok_or(missing("certificate_pem"))?,
             authority_pem: request.authority_pem.clone().ok_or(missing("authority_pem"))?,
+            sip_certificate_pem: request.sip_certificate_pem.clone(),
         };
         if request.role == RoleName::ClusterServer {
             return Ok(Role::ClusterServer { cluster, membership });
@@ -253,6 +264,21 @@ impl Role {
         }
     }
 
+    /// The certificate phones on TLS see, and the one they must trust for it, both PEM: the cluster's authority, or
+    /// the machine's self-signed certificate itself.
+    #[must_use]
+    pub fn sip_trust<'a>(&'a self, identity: &'a Identity) -> (&'a str, &'a str) {
+        match self {
+            Role::ClusterServer { membership, .. } | Role::Node { membership, .. } => {
+                if let Some(certificate) = &membership.sip_certificate_pem {
+                    return (certificate, &membership.authority_pem);
+                }
+            }
+            Role::Independent { .. } => {}
+        }
+        (&identity.certificate_pem, &identity.certificate_pem)
+    }
+
     /// Who writes common data for this machine, when it is not the machine itself.
     #[must_use]
     pub fn owner_elsewhere(&self) -> Option<&str> {
@@ -284,6 +310,7 @@ mod tests {
             cs_address: Some("10.0.0.1:7601".to_owned()),
             certificate_pem: Some("c".to_owned()),
             authority_pem: Some("a".to_owned()),
+            sip_certificate_pem: None,
             admin_password: None,
             force: false,
         }

@@ -13,7 +13,8 @@ use crate::shell::link::connection::Connections;
 use crate::shell::link::dial::Dialler;
 use crate::shell::link::{self, LinkHandle, listen, tls};
 use crate::shell::members::Members;
-use crate::shell::phones::{ListenError, Phones};
+use crate::shell::phones::tls::PhoneTlsError;
+use crate::shell::phones::{self, ListenError, Phones};
 use call::{Binding, EdgeConfig, Place};
 use cluster::{Hub as LinkHub, Uplink, hub, uplink};
 use model::{ClusterId, Position, Record};
@@ -45,6 +46,9 @@ pub enum StartError {
     /// The certificates.
     #[error(transparent)]
     Tls(#[from] tls::TlsError),
+    /// The certificate for phones.
+    #[error(transparent)]
+    PhoneTls(#[from] PhoneTlsError),
     /// Random bytes.
     #[error(transparent)]
     Random(#[from] IdentityError),
@@ -116,6 +120,8 @@ impl Running {
     /// See [`StartError`]; nothing is left running.
     pub async fn start(ground: &Ground, role: Role) -> Result<Running, StartError> {
         let loaded = load(ground, &role)?;
+        let (certificate, _) = role.sip_trust(&ground.identity);
+        let certificate = phones::tls::server(certificate, &ground.identity.key_pem)?;
         let stop = CancellationToken::new();
         let guard = stop.clone().drop_guard();
         let tasks = TaskTracker::new();
@@ -165,6 +171,7 @@ impl Running {
             let keeping = dialler.keep_sip(members.clone(), engine.clone(), stop.clone());
             tasks.spawn_on(keeping, &ground.link_io);
         }
+        ground.phones.certify(certificate);
         ground.slot.set(Some(engine.clone()));
         let threads = Mutex::new(vec![engine_thread, link_thread]);
         let stop = guard.disarm();

@@ -1,5 +1,7 @@
 //! The authority of a cluster: it signs the certificates by which members know one another on the link
-//! (DESIGN § 6). It has nothing to do with web certificates or those of SIP phones.
+//! (DESIGN § 6), and those that members show to phones on TLS, so that a phone trusts one file for all of them.
+//! The two are never the same: what a phone sees names no member, and opens no link. Web certificates are not
+//! its matter.
 //!
 //! A member makes its key itself; only a request for a signature comes here, and of the request only the public
 //! key is believed: name, dates and uses are written by the manager.
@@ -56,17 +58,47 @@ pub fn sign(
     csr_pem: &str,
     now: Timestamp,
 ) -> Result<String, AuthorityError> {
-    let issuer =
-        Issuer::from_ca_cert_pem(&authority.certificate_pem, KeyPair::from_pem(&authority.key_pem)?)?;
-    let mut request = CertificateSigningRequestParams::from_pem(csr_pem)?;
     let host = cluster.member_host(member);
     let mut params = CertificateParams::new(vec![host.clone()])?;
     params.distinguished_name = named(&host);
-    params.is_ca = IsCa::ExplicitNoCa;
-    params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
     // A member is server on the link it accepts and client on the one it dials.
     params.extended_key_usages =
         vec![ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth];
+    signed(authority, params, csr_pem, now)
+}
+
+/// Signs the certificate that a member shows to phones on TLS: for the SIP domain first, then for the names and
+/// addresses by which phones reach the machine (RFC 5922 § 7.1).
+///
+/// # Errors
+/// See [`AuthorityError`].
+pub fn sign_sip(
+    authority: &AuthoritySecret,
+    domain: &str,
+    reached_by: &[String],
+    csr_pem: &str,
+    now: Timestamp,
+) -> Result<String, AuthorityError> {
+    let mut names = vec![domain.to_owned()];
+    names.extend(reached_by.iter().filter(|name| *name != domain).cloned());
+    let mut params = CertificateParams::new(names)?;
+    params.distinguished_name = named(domain);
+    params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
+    signed(authority, params, csr_pem, now)
+}
+
+/// Signs for the key of the request what is written here and nothing else.
+fn signed(
+    authority: &AuthoritySecret,
+    mut params: CertificateParams,
+    csr_pem: &str,
+    now: Timestamp,
+) -> Result<String, AuthorityError> {
+    let issuer =
+        Issuer::from_ca_cert_pem(&authority.certificate_pem, KeyPair::from_pem(&authority.key_pem)?)?;
+    let mut request = CertificateSigningRequestParams::from_pem(csr_pem)?;
+    params.is_ca = IsCa::ExplicitNoCa;
+    params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
     params.use_authority_key_identifier_extension = true;
     set_dates(&mut params, now, MEMBER_DAYS)?;
     request.params = params;
@@ -141,6 +173,25 @@ mod tests {
                 (leaf.validity().not_after.timestamp() - leaf.validity().not_before.timestamp()) / 86_400;
             assert_eq!(days, MEMBER_DAYS + BACKDATED_DAYS);
             assert!(leaf.validity().not_before.timestamp() <= now().as_second() - 12 * 3_600);
+        });
+    }
+
+    #[test]
+    fn trm_11_a_phone_s_certificate_names_domain_and_addresses_and_opens_no_link() {
+        let cluster: ClusterId = "paris-1".parse().unwrap();
+        let authority = create(&cluster, now()).unwrap();
+        let key = KeyPair::generate().unwrap();
+        let wish = CertificateParams::new(vec!["n0.paris-1".to_owned()]).unwrap();
+        let csr = wish.serialize_request(&key).unwrap().pem().unwrap();
+        let by = ["192.0.2.7", "pbx.example", "2001:db8::7", "example.org"].map(str::to_owned);
+        let pem = sign_sip(&authority, "example.org", &by, &csr, now()).unwrap();
+        parsed(&pem, |leaf| {
+            let names = leaf.subject_alternative_name().unwrap().unwrap();
+            let names: Vec<String> = names.value.general_names.iter().map(ToString::to_string).collect();
+            assert_eq!(names.first().map(String::as_str), Some("DNSName(example.org)"));
+            assert_eq!(names.len(), 4, "{names:?}");
+            let uses = leaf.extended_key_usage().unwrap().unwrap();
+            assert!(uses.value.server_auth && !uses.value.client_auth);
         });
     }
 

@@ -5,9 +5,11 @@ use crate::machine::Machine;
 use crate::role::RoleRequest;
 use crate::service::enrolment::{self, IdentityView};
 use axum::extract::State;
-use axum::http::StatusCode;
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse as _, Response};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
+use std::net::IpAddr;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use web::error::ErrorBody;
@@ -16,6 +18,7 @@ use web::{Administrator, ApiError, Json};
 pub(super) fn routes() -> OpenApiRouter<Machine> {
     OpenApiRouter::new()
         .routes(routes!(identity))
+        .routes(routes!(authority))
         .routes(routes!(claim))
         .routes(routes!(csr))
         .routes(routes!(role))
@@ -26,6 +29,17 @@ pub(super) fn routes() -> OpenApiRouter<Machine> {
 #[utoipa::path(get, path = "/api/v1/identity", responses((status = 200, body = Value)))]
 async fn identity(State(machine): State<Machine>) -> Result<Json<IdentityView>, ApiError> {
     enrolment::identity(&machine).map(Json)
+}
+
+/// The certificate that phones on TLS are to trust, for their configuration; open to anybody, as it holds no secret.
+#[utoipa::path(get, path = "/api/v1/authority",
+    responses((status = 200, body = Vec<u8>, content_type = "application/x-pem-file")))]
+async fn authority(State(machine): State<Machine>) -> Result<Response, ApiError> {
+    let headers = [
+        (header::CONTENT_TYPE, "application/x-pem-file"),
+        (header::CONTENT_DISPOSITION, "attachment; filename=\"pleiad-authority.pem\""),
+    ];
+    Ok((headers, enrolment::authority(&machine)?).into_response())
 }
 
 /// Claims the machine with a proof of its code; open while nobody owns it.
@@ -51,6 +65,9 @@ struct CsrRequest {
 struct CsrAnswer {
     /// PKCS#10 in PEM form.
     csr_pem: String,
+    /// The addresses phones may reach this machine by, for its SIP certificate.
+    #[schema(value_type = Vec<String>)]
+    addresses: Vec<IpAddr>,
 }
 
 /// A certificate request of the machine's own key, which never leaves it.
@@ -62,7 +79,7 @@ async fn csr(
     Json(request): Json<CsrRequest>,
 ) -> Result<Json<CsrAnswer>, ApiError> {
     let csr_pem = enrolment::signing_request(&machine, &principal, &request.common_name)?;
-    Ok(Json(CsrAnswer { csr_pem }))
+    Ok(Json(CsrAnswer { csr_pem, addresses: enrolment::addresses(&machine) }))
 }
 
 /// Gives the machine a role; its engine is rebuilt and it announces itself.

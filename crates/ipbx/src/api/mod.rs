@@ -16,6 +16,8 @@ use web::app::App;
 use web::error::ErrorBody;
 use web::openapi::Bearer;
 
+/// Where the certificate is that phones on TLS are to trust.
+pub(crate) const AUTHORITY: &str = "/api/v1/authority";
 /// Bytes of a request's body: an object has as many at most.
 const BODY_BYTES_MAX: usize = 256 * 1024;
 

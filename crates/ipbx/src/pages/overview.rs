@@ -71,6 +71,11 @@ fn identity(state: &StateView) -> String {
             ("Release", Cell::text(state.release)),
             ("Running for", Cell::Span(state.uptime_ms)),
             ("SIP port", Cell::code(state.sip_port)),
+            ("SIP port, TLS", Cell::code(state.sip_tls_port)),
+            (
+                "Phones trust",
+                Cell::Link { href: crate::api::AUTHORITY.to_owned(), text: "this certificate".to_owned() },
+            ),
             ("Link port", state.link_port.map_or(Cell::None, Cell::code)),
         ],
     )

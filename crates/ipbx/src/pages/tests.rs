@@ -15,7 +15,7 @@ fn state(role: &str, state: &str, uplink: serde_json::Value) -> StateView {
         "cluster": {"id": "alpha", "name": "Alpha", "domain": "pleiad.test", "site_number": 1},
         "position": {"history": 7, "epoch": 1, "revision": 42}, "digest": "ab".repeat(32),
         "subscribers": 6, "general_purpose_only": false, "bindings": 2, "calls": 1, "owed": 0,
-        "sip_port": 5160, "link_port": null, "uplink": uplink, "nodes": [], "unreadable": []
+        "sip_port": 5160, "sip_tls_port": 5161, "link_port": null, "uplink": uplink, "nodes": [], "unreadable": []
     }))
     .unwrap()
 }

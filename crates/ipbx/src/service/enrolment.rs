@@ -5,7 +5,9 @@ use crate::machine::{Machine, MachineError};
 use crate::role::{Role, RoleError, RoleName, RoleRequest};
 use crate::shell::clock::wall_ms;
 use model::{DongleId, HardwareType, MemberNumber, Release};
+use nix::sys::socket::{SockaddrIn6, SockaddrStorage};
 use serde::{Deserialize, Serialize};
+use std::net::IpAddr;
 use web::ApiError;
 use web::auth::Principal;
 
@@ -50,6 +52,39 @@ pub fn identity(machine: &Machine) -> Result<IdentityView, ApiError> {
         fingerprint: machine.identity().fingerprint.clone(),
         name: config.name.clone(),
     })
+}
+
+/// The certificate that phones on TLS are to trust, PEM.
+///
+/// # Errors
+/// 503 while its role is being changed.
+pub fn authority(machine: &Machine) -> Result<String, ApiError> {
+    let running = super::running(machine)?;
+    let (_, authority) = running.role.sip_trust(machine.identity());
+    Ok(authority.to_owned())
+}
+
+/// The addresses phones may reach this machine by: the one it listens on, or all it has.
+#[must_use]
+pub fn addresses(machine: &Machine) -> Vec<IpAddr> {
+    let bind = machine.config().bind;
+    if !bind.is_unspecified() {
+        return vec![bind];
+    }
+    let interfaces = nix::ifaddrs::getifaddrs().into_iter().flatten();
+    interfaces
+        .filter_map(|interface| reachable(interface.address?))
+        .filter(|own| own.is_ipv4() || bind.is_ipv6())
+        .collect()
+}
+
+/// An interface's address, unless it means something on its own wire only.
+fn reachable(address: SockaddrStorage) -> Option<IpAddr> {
+    let of_v6 = || address.as_sockaddr_in6().map(SockaddrIn6::ip).filter(|v6| !v6.is_unicast_link_local());
+    match address.as_sockaddr_in() {
+        Some(v4) => Some(v4.ip().into()),
+        None => of_v6().map(IpAddr::from),
+    }
 }
 
 /// Gives the machine to whoever proves to know its code.
@@ -116,7 +151,7 @@ pub async fn set_role(
 ) -> Result<(), ApiError> {
     principal.administrator()?;
     let role = Role::from_request(&request, machine.identity(), &machine.config().name).map_err(refusal)?;
-    check_member_certificate(&role)?;
+    check_certificates(&role, &machine.identity().key_pem)?;
     if let Some(password) = &request.admin_password {
         web::account::check_password(password)?;
     }
@@ -132,7 +167,7 @@ pub async fn set_role(
 }
 
 /// A certificate of another key or name would only be found out at the first link.
-fn check_member_certificate(role: &Role) -> Result<(), ApiError> {
+fn check_certificates(role: &Role, key_pem: &str) -> Result<(), ApiError> {
     let (Role::ClusterServer { cluster, membership } | Role::Node { cluster, membership, .. }) = role else {
         return Ok(());
     };
@@ -140,6 +175,11 @@ fn check_member_certificate(role: &Role) -> Result<(), ApiError> {
         ApiError::bad_request("bad-certificate", format!("certificate_pem: {reason}"))
             .next("make a new request with POST /api/v1/csr and have it signed")
     };
+    if let Some(certificate) = &membership.sip_certificate_pem {
+        crate::shell::phones::tls::server(certificate, key_pem).map_err(|fault| {
+            ApiError::bad_request("bad-certificate", format!("sip_certificate_pem: {fault}"))
+        })?;
+    }
     let named = crate::shell::link::tls::peer_of_pem(&membership.certificate_pem);
     let peer = named.ok_or_else(|| wrong("names no member of a cluster"))?;
     if peer.cluster != cluster.id || peer.member != role.member() {

@@ -51,6 +51,8 @@ pub struct StateView {
     pub owed: usize,
     /// The SIP port, UDP and TCP.
     pub sip_port: u16,
+    /// The port of SIP over TLS.
+    pub sip_tls_port: u16,
     /// On a cluster server: the port nodes dial.
     pub link_port: Option<u16>,
     /// On a node: its link.
@@ -172,6 +174,7 @@ pub async fn state(machine: &Machine) -> Result<StateView, ApiError> {
         calls: calls.calls,
         owed: calls.owed,
         sip_port: running.phones.address().port(),
+        sip_tls_port: running.phones.tls_address().port(),
         link_port: running.link_address.map(|address| address.port()),
         uplink: link.standing.map(|standing| uplink_view(&running, link.state, &standing)),
         nodes: link.nodes.iter().map(|node| node_view(node, &calls.names)).collect(),

@@ -321,6 +321,9 @@ impl Engine {
             self.note_sent(Party::Phone(send.flow.remote), Some(&send.flow), &send.bytes);
         }
         let phones = self.around.phones.clone();
+        if let BindingChange::Bound(binding) = &change {
+            phones.prove(&binding.flow);
+        }
         let counters = Arc::clone(&self.counters);
         let promised = self.promised.clone();
         promised.hold(&then);

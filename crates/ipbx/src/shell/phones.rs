@@ -1,36 +1,38 @@
-//! The sockets phones talk to: one UDP socket and the TCP connections, and the one way to send on them.
+//! The sockets phones talk to: one UDP socket, the TCP and the TLS connections, and the one way to send on them.
 //!
 //! Sending never waits: a datagram the system does not take is lost like any other, and a connection whose
 //! peer does not read is closed when its queue is full. What arrives is parsed here, so that the engine gets
 //! messages only; what cannot be parsed is answered here and changes nothing.
 
-mod tcp;
+mod places;
+mod stream;
+pub mod tls;
 mod udp;
+mod wire;
 
 use super::clock::{SteadyClock, ms};
 use super::engine::EngineSlot;
 use crate::member::CallInput;
+use arc_swap::ArcSwapOption;
+use places::{Places, Sent};
+use rustls::ServerConfig;
 use sip::{Flow, Message, Transport};
+use socket2::{Domain, Socket, Type};
 use std::collections::BTreeMap;
 use std::io;
-use std::net::{IpAddr, SocketAddr, UdpSocket as StdUdpSocket};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket as StdUdpSocket};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::net::{TcpListener, UdpSocket};
-use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-/// TCP connections of phones at a time; a further one is closed at once.
-pub const CONNECTIONS_MAX: usize = 10_000;
-/// TCP connections of one source address at a time; many phones may sit behind one address.
-pub const CONNECTIONS_PER_SOURCE_MAX: usize = 500;
-/// Messages that may wait for a phone that is slow to read.
-pub const QUEUE_MESSAGES_MAX: usize = 64;
 /// Bytes the system is asked to hold for us each way: a burst of some thousand datagrams.
 const BUFFER_BYTES: usize = 4 * 1024 * 1024;
 /// Local addresses remembered by remote one, for a socket that listens on every address.
 const ROUTES_MAX: usize = 4_096;
+/// Connections the system may hold for us until we accept them.
+const BACKLOG: i32 = 4_096;
 
 /// SIP cannot be listened for.
 #[derive(Debug, thiserror::Error)]
@@ -68,6 +70,15 @@ impl ListenError {
     }
 }
 
+/// The ports to listen on; 0 lets the system choose.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Ports {
+    /// UDP and TCP.
+    pub plain: u16,
+    /// TLS.
+    pub tls: u16,
+}
+
 /// The sockets, shared by the tasks that read them and by whoever sends.
 #[derive(Clone)]
 pub struct Phones {
@@ -75,56 +86,54 @@ pub struct Phones {
 }
 
 struct Shared {
+    clock: SteadyClock,
     udp: UdpSocket,
     address: SocketAddr,
-    connections: Mutex<BTreeMap<u64, Connection>>,
+    tls_address: SocketAddr,
+    certificate: ArcSwapOption<ServerConfig>,
+    places: Mutex<Places>,
     next_connection: AtomicU64,
     routes: Mutex<BTreeMap<IpAddr, IpAddr>>,
     dropped: AtomicU64,
     tasks: TaskTracker,
 }
 
-/// What is needed to send on a connection and to end it.
-struct Connection {
-    remote: SocketAddr,
-    queue: mpsc::Sender<Vec<u8>>,
-    stop: CancellationToken,
-}
-
 /// Sockets that listen and do not yet read.
 pub struct Listening {
     phones: Phones,
     tcp: TcpListener,
+    tls: TcpListener,
 }
 
 impl Listening {
-    /// Opens both sockets on one port.
+    /// Opens the sockets. `::` is every address, those of IPv4 too.
     ///
     /// # Errors
     /// See [`ListenError`].
-    pub async fn open(bind: IpAddr, port: u16, clock: SteadyClock) -> Result<Listening, ListenError> {
-        let setting = "sip_port";
-        let asked = SocketAddr::new(bind, port);
-        let fault = |source| ListenError::of(asked, setting, source);
-        let tcp = TcpListener::bind(asked).await.map_err(fault)?;
+    pub async fn open(bind: IpAddr, ports: Ports, clock: SteadyClock) -> Result<Listening, ListenError> {
+        let asked = SocketAddr::new(bind, ports.plain);
+        let fault = |source| ListenError::of(asked, "sip_port", source);
+        let tcp = listen(asked).map_err(fault)?;
         let address = tcp.local_addr().map_err(fault)?;
-        let udp = UdpSocket::bind(address).await.map_err(fault)?;
-        let socket = socket2::SockRef::from(&udp);
-        let grown = socket.set_recv_buffer_size(BUFFER_BYTES).and(socket.set_send_buffer_size(BUFFER_BYTES));
-        if let Err(refusal) = grown {
-            tracing::debug!(%refusal, "the UDP buffers stay small");
-        }
+        let udp = datagrams(address).map_err(fault)?;
+        let asked = SocketAddr::new(bind, ports.tls);
+        let fault = |source| ListenError::of(asked, "sip_tls_port", source);
+        let tls = listen(asked).map_err(fault)?;
+        let tls_address = tls.local_addr().map_err(fault)?;
         let shared = Shared {
+            clock,
             udp,
             address,
-            connections: Mutex::default(),
+            tls_address,
+            certificate: ArcSwapOption::empty(),
+            places: Mutex::default(),
             // A number of an earlier process may live on in a binding on disk: never give it again.
             next_connection: AtomicU64::new(ms(clock.now()).saturating_mul(1_000)),
             routes: Mutex::default(),
             dropped: AtomicU64::new(0),
             tasks: TaskTracker::new(),
         };
-        Ok(Listening { phones: Phones { shared: Arc::new(shared) }, tcp })
+        Ok(Listening { phones: Phones { shared: Arc::new(shared) }, tcp, tls })
     }
 
     /// The sockets, for sending.
@@ -135,17 +144,57 @@ impl Listening {
 
     /// Reads until `stop`, for whatever engine is present.
     pub fn serve(self, slot: &EngineSlot, stop: &CancellationToken) {
-        let tasks = self.phones.shared.tasks.clone();
-        tasks.spawn(udp::read(self.phones.clone(), slot.clone(), stop.clone()));
-        tasks.spawn(tcp::accept(self.tcp, self.phones, slot.clone(), stop.clone()));
+        let (phones, tasks) = (&self.phones, self.phones.tasks());
+        tasks.spawn(udp::read(phones.clone(), slot.clone(), stop.clone()));
+        for (listener, transport) in [(self.tcp, Transport::Tcp), (self.tls, Transport::Tls)] {
+            tasks.spawn(stream::accept(listener, transport, phones.clone(), slot.clone(), stop.clone()));
+        }
     }
 }
 
+/// A socket for connections; one on `::` takes those of IPv4 too.
+fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = socket_for(address, Type::STREAM)?;
+    socket.set_reuse_address(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    TcpListener::from_std(socket.into())
+}
+
+fn datagrams(address: SocketAddr) -> io::Result<UdpSocket> {
+    let socket = socket_for(address, Type::DGRAM)?;
+    let grown = socket.set_recv_buffer_size(BUFFER_BYTES).and(socket.set_send_buffer_size(BUFFER_BYTES));
+    if let Err(refusal) = grown {
+        tracing::debug!(%refusal, "the UDP buffers stay small");
+    }
+    socket.bind(&address.into())?;
+    UdpSocket::from_std(socket.into())
+}
+
+fn socket_for(address: SocketAddr, kind: Type) -> io::Result<Socket> {
+    let socket = Socket::new(Domain::for_address(address), kind.nonblocking(), None)?;
+    if address.is_ipv6() {
+        socket.set_only_v6(!address.ip().is_unspecified())?;
+    }
+    Ok(socket)
+}
+
 impl Phones {
-    /// The address and port listened on.
+    /// The address and port listened on, UDP and TCP.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.shared.address
+    }
+
+    /// The address and port listened on for TLS.
+    #[must_use]
+    pub fn tls_address(&self) -> SocketAddr {
+        self.shared.tls_address
+    }
+
+    /// Phones that connect from now on see this certificate; connections that are open go on.
+    pub fn certify(&self, config: Arc<ServerConfig>) {
+        self.shared.certificate.store(Some(config));
     }
 
     /// Messages that could not be sent since the start.
@@ -154,16 +203,27 @@ impl Phones {
         self.shared.dropped.load(Ordering::Relaxed)
     }
 
-    /// TCP connections that are open.
+    /// Connections that are open, TCP and TLS.
     #[must_use]
     pub fn connections(&self) -> usize {
-        self.lock().len()
+        self.places().count()
+    }
+
+    /// Connections that had to make room for others since the start.
+    #[must_use]
+    pub fn evicted(&self) -> u64 {
+        self.places().evicted()
     }
 
     /// Ends all connections: another role knows other phones.
     pub fn close_connections(&self) {
-        for connection in self.lock().values() {
-            connection.stop.cancel();
+        self.places().clear();
+    }
+
+    /// A phone registered over this flow: it does not make room for others.
+    pub fn prove(&self, flow: &Flow) {
+        if flow.transport.is_reliable() {
+            self.places().prove(flow.connection);
         }
     }
 
@@ -176,29 +236,59 @@ impl Phones {
     /// Sends one message; see the module on what is lost.
     pub fn send(&self, flow: &Flow, bytes: Vec<u8>) {
         let sent = match flow.transport {
-            Transport::Udp => self.shared.udp.try_send_to(&bytes, flow.remote).is_ok(),
+            Transport::Udp => self.shared.udp.try_send_to(&bytes, self.as_sent(flow.remote)).is_ok(),
             Transport::Tcp | Transport::Tls => self.send_on_connection(flow.connection, bytes),
         };
         if !sent {
-            self.shared.dropped.fetch_add(1, Ordering::Relaxed);
+            self.lost(1);
         }
     }
 
     fn send_on_connection(&self, number: u64, bytes: Vec<u8>) -> bool {
-        let connections = self.lock();
-        let Some(connection) = connections.get(&number) else { return false };
-        match connection.queue.try_send(bytes) {
-            Ok(()) => true,
-            Err(_) => {
-                tracing::warn!(remote = %connection.remote, "a phone does not read: connection closed");
-                connection.stop.cancel();
+        match self.places().send(number, bytes) {
+            Sent::Queued => true,
+            Sent::Gone => false,
+            Sent::Deaf(remote) => {
+                tracing::warn!(%remote, "a phone does not read: connection closed");
                 false
             }
         }
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<u64, Connection>> {
-        self.shared.connections.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Messages that were promised to nobody any more.
+    fn lost(&self, messages: usize) {
+        let messages = u64::try_from(messages).unwrap_or(u64::MAX);
+        self.shared.dropped.fetch_add(messages, Ordering::Relaxed);
+    }
+
+    fn places(&self) -> MutexGuard<'_, Places> {
+        self.shared.places.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn certificate(&self) -> Option<Arc<ServerConfig>> {
+        self.shared.certificate.load_full()
+    }
+
+    fn tasks(&self) -> &TaskTracker {
+        &self.shared.tasks
+    }
+
+    fn now(&self) -> std::time::Duration {
+        self.shared.clock.now()
+    }
+
+    fn next_connection(&self) -> u64 {
+        self.shared.next_connection.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// A socket on `::` knows IPv4 addresses in their IPv6 form only.
+    fn as_sent(&self, remote: SocketAddr) -> SocketAddr {
+        match remote {
+            SocketAddr::V4(address) if self.shared.address.is_ipv6() => {
+                SocketAddr::new(address.ip().to_ipv6_mapped().into(), address.port())
+            }
+            SocketAddr::V4(_) | SocketAddr::V6(_) => remote,
+        }
     }
 
     /// Our address as a peer at `remote` sees it: the socket's own, or the one the system routes by.
@@ -211,7 +301,7 @@ impl Phones {
         if let Some(local) = routes.get(&remote) {
             return SocketAddr::new(*local, bound.port());
         }
-        let local = routed_from(bound.ip(), remote).unwrap_or(bound.ip());
+        let local = routed_from(remote).unwrap_or(bound.ip());
         if routes.len() >= ROUTES_MAX {
             routes.clear();
         }
@@ -220,8 +310,15 @@ impl Phones {
     }
 }
 
+/// An IPv4 address that came over a socket of both families is an IPv4 address.
+fn plain_address(address: SocketAddr) -> SocketAddr {
+    SocketAddr::new(address.ip().to_canonical(), address.port())
+}
+
 /// The local address the system would send from; no packet is sent for it.
-fn routed_from(any: IpAddr, remote: IpAddr) -> io::Result<IpAddr> {
+fn routed_from(remote: IpAddr) -> io::Result<IpAddr> {
+    let any: IpAddr =
+        if remote.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
     let socket = StdUdpSocket::bind(SocketAddr::new(any, 0))?;
     socket.connect(SocketAddr::new(remote, 9))?;
     Ok(socket.local_addr()?.ip())

@@ -9,4 +9,5 @@ mod enrolment;
 mod objects;
 mod phone;
 mod streams;
+mod tls;
 mod world;

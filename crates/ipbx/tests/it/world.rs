@@ -45,6 +45,14 @@ impl Authority {
         }
         request.signed_by(&self.issuer).unwrap().pem()
     }
+
+    /// The certificate that phones see: for the domain and the machine's addresses.
+    pub(crate) fn sign_sip(&self, csr_pem: &str, domain: &str, addresses: Vec<String>) -> String {
+        let mut request = CertificateSigningRequestParams::from_pem(csr_pem).unwrap();
+        let names = [vec![domain.to_owned()], addresses].concat();
+        request.params = CertificateParams::new(names).unwrap();
+        request.signed_by(&self.issuer).unwrap().pem()
+    }
 }
 
 /// Which validity a certificate gets.
@@ -55,7 +63,13 @@ pub(crate) enum Validity {
 }
 
 pub(crate) fn config(dir: &TempDir) -> Config {
-    Config { sip_port: 0, web_port: 0, link_port: 0, ..Config::with_dir(dir.path().to_owned()) }
+    Config {
+        sip_port: 0,
+        sip_tls_port: 0,
+        web_port: 0,
+        link_port: 0,
+        ..Config::with_dir(dir.path().to_owned())
+    }
 }
 
 impl TestMachine {
@@ -64,7 +78,7 @@ impl TestMachine {
         TestMachine::unclaimed_with(|_| {}).await
     }
 
-    async fn unclaimed_with(adjust: impl FnOnce(&mut Config)) -> TestMachine {
+    pub(crate) async fn unclaimed_with(adjust: impl FnOnce(&mut Config)) -> TestMachine {
         let dir = tempfile::tempdir().unwrap();
         let mut config = config(&dir);
         adjust(&mut config);
@@ -76,6 +90,11 @@ impl TestMachine {
     /// A new machine that this test owns.
     pub(crate) async fn claimed() -> TestMachine {
         TestMachine::claimed_with(|_| {}).await
+    }
+
+    /// A new machine that this test owns, listening on another address than usual.
+    pub(crate) async fn claimed_on(bind: std::net::IpAddr) -> TestMachine {
+        TestMachine::claimed_with(|config| config.bind = bind).await
     }
 
     /// The same, with other settings than usual.
@@ -108,6 +127,10 @@ impl TestMachine {
 
     pub(crate) fn sip_port(&self) -> u16 {
         self.machine().running().unwrap().phones.address().port()
+    }
+
+    pub(crate) fn tls_port(&self) -> u16 {
+        self.machine().running().unwrap().phones.tls_address().port()
     }
 
     pub(crate) async fn put(&self, path: &str, body: Value) -> Value {
@@ -148,6 +171,9 @@ impl TestMachine {
         role["cluster"] = json!({ "id": CLUSTER, "name": "Test", "domain": "pleiad.test", "site_number": 1 });
         role["certificate_pem"] = json!(authority.sign(csr["csr_pem"].as_str().unwrap(), validity));
         role["authority_pem"] = json!(authority.pem);
+        let addresses: Vec<String> = serde_json::from_value(csr["addresses"].clone()).unwrap();
+        let for_phones = authority.sign_sip(csr["csr_pem"].as_str().unwrap(), "pleiad.test", addresses);
+        role["sip_certificate_pem"] = json!(for_phones);
         role
     }
 

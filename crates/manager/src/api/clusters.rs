@@ -63,7 +63,7 @@ async fn delete_object(
     Ok(Json(service.delete_object(&who, &id, &kind, &key).await?))
 }
 
-/// What a machine's own API answers to a GET: `state`, `bindings`, `calls`, `calls/{session}/ladder`,
+/// What a machine's own API answers to a GET: `authority`, `state`, `bindings`, `calls`, `calls/{session}/ladder`,
 /// `calls/{session}/pcap`, `records`, `explain`, `objects/{kind}`.
 #[utoipa::path(get, path = "/api/v1/machines/{id}/machine-api/{*path}",
     responses((status = 200, body = Value), (status = 400, body = ErrorBody)))]
@@ -76,6 +76,7 @@ async fn read_machine(
     let body = service.read_machine(&id, &path, query.as_deref()).await?;
     let kind = match body.first() {
         Some(b'{' | b'[') => "application/json",
+        _ if path == "authority" => "application/x-pem-file",
         _ if path.ends_with("/pcap") => "application/vnd.tcpdump.pcap",
         _ => "text/plain; charset=utf-8",
     };

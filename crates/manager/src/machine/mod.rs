@@ -159,14 +159,13 @@ impl Machine {
         Ok((state, offset))
     }
 
-    /// Has it make its key for the link and ask for a certificate.
+    /// Has it ask for certificates of its key, and say how phones reach it.
     ///
     /// # Errors
     /// See [`ClientError`].
-    pub async fn csr(&self, common_name: &str) -> Result<String, ClientError> {
+    pub async fn csr(&self, common_name: &str) -> Result<CsrAnswer, ClientError> {
         let request = CsrRequest { common_name: common_name.to_owned() };
-        let answer: CsrAnswer = self.client.post("/api/v1/csr", &request).await?;
-        Ok(answer.csr_pem)
+        self.client.post("/api/v1/csr", &request).await
     }
 
     /// Gives it a role; it rebuilds its engine and announces itself.

@@ -6,6 +6,7 @@
 use model::{DongleId, HardwareType, Position, Release};
 use serde::{Deserialize, Serialize};
 use std::fmt;
+use std::net::IpAddr;
 
 /// `GET /api/v1/identity`
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -80,6 +81,9 @@ pub struct CsrRequest {
 pub struct CsrAnswer {
     /// The signing request.
     pub csr_pem: String,
+    /// The addresses phones may reach the machine by.
+    #[serde(default)]
+    pub addresses: Vec<IpAddr>,
 }
 
 /// The cluster a machine belongs to.
@@ -115,6 +119,9 @@ pub struct RoleRequest {
     /// The authority's certificate.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub authority_pem: Option<String>,
+    /// The signed certificate for phones on TLS.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sip_certificate_pem: Option<String>,
     /// The password of `admin` at its web administration.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub admin_password: Option<String>,

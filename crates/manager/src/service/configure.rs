@@ -19,6 +19,7 @@ use model::object::Node;
 use model::topology::{self as domain, Assignment, Progress, Purpose, cluster_id_of_name};
 use model::{ClusterId, DongleId, Kind, MemberNumber};
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::broadcast;
@@ -65,6 +66,7 @@ struct Run {
     announcements: broadcast::Receiver<Arc<Heard>>,
     certificate_pem: String,
     authority_pem: String,
+    sip_certificate_pem: String,
     admin_password: Option<String>,
     steps: Vec<StepReport>,
     _turn: Turn,
@@ -95,6 +97,7 @@ impl Run {
             announcements: service.announcements().listen(),
             certificate_pem: String::new(),
             authority_pem: String::new(),
+            sip_certificate_pem: String::new(),
             admin_password: None,
             steps: Vec::new(),
             _turn: turn,
@@ -259,11 +262,15 @@ impl Run {
                 "the authority of {cluster} is missing from the vault"
             )))
         })?;
-        let csr = self.machine.csr(&host).await?;
-        self.certificate_pem =
-            authority::sign(&authority, &cluster, assignment.number, &csr, jiff::Timestamp::now())?;
+        let asked = self.machine.csr(&host).await?;
+        let (csr, now) = (&asked.csr_pem, jiff::Timestamp::now());
+        self.certificate_pem = authority::sign(&authority, &cluster, assignment.number, csr, now)?;
+        let domain = self.cluster_wire()?.domain;
+        let reached_by = reached_by(&self.target, &asked.addresses);
+        self.sip_certificate_pem = authority::sign_sip(&authority, &domain, &reached_by, csr, now)?;
         self.authority_pem = authority.certificate_pem;
-        Ok(format!("{host}, valid for {} days", authority::MEMBER_DAYS))
+        let phones = format!("{domain} {}", reached_by.join(" "));
+        Ok(format!("{host}; for phones {phones}; valid for {} days", authority::MEMBER_DAYS))
     }
 
     /// DCS-19, DEP-32, DEP-33.
@@ -285,6 +292,7 @@ impl Run {
             cs_address: is_node.then(|| cs_address.clone()),
             certificate_pem: Some(self.certificate_pem.clone()),
             authority_pem: Some(self.authority_pem.clone()),
+            sip_certificate_pem: Some(self.sip_certificate_pem.clone()),
             admin_password: self.admin_password.clone(),
             force: self.force,
         };
@@ -390,6 +398,17 @@ impl Run {
             Purpose::ClusterServer { .. } | Purpose::Node { .. } => Err(cluster_server_first(&self.centre.0)),
         }
     }
+}
+
+/// How phones reach a machine: as the operator does, and by what it says of itself.
+fn reached_by(machine: &domain::Machine, addresses: &[IpAddr]) -> Vec<String> {
+    let mut names = vec![machine.address.host.clone()];
+    for address in addresses.iter().map(ToString::to_string) {
+        if !names.contains(&address) {
+            names.push(address);
+        }
+    }
+    names
 }
 
 fn cluster_server_first(key: &str) -> ServiceError {

@@ -8,7 +8,7 @@ use anyhow::Context as _;
 use clap::Args;
 use manager::client::Client;
 use serde_json::Value;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// A machine by name.
 #[derive(Debug, Args)]
@@ -44,6 +44,16 @@ pub(super) struct Capture {
     /// The file to write
     #[arg(long, short, value_name = "FILE")]
     output: PathBuf,
+}
+
+/// `ctl authority`
+#[derive(Debug, Args)]
+pub(super) struct Authority {
+    /// The machine, by name
+    machine: String,
+    /// The file to write; without it, the certificate is printed
+    #[arg(long, short, value_name = "FILE")]
+    output: Option<PathBuf>,
 }
 
 /// `ctl hangup`
@@ -130,10 +140,26 @@ pub(super) async fn ladder(client: &Client, call: &OneCall, form: Form) -> Resul
 pub(super) async fn pcap(client: &Client, capture: &Capture, form: Form) -> Result<(), Fault> {
     let id = find(client, &capture.call.machine).await?.id;
     let bytes = client.ask_bytes(&id, &format!("calls/{}/pcap", segment(&capture.call.session))).await?;
-    let file = capture.output.display();
-    std::fs::write(&capture.output, &bytes).with_context(|| format!("cannot write {file}"))?;
-    let said = serde_json::json!({ "file": file.to_string(), "bytes": bytes.len() });
-    form.one(&said, &format!("{file}: {} bytes", bytes.len()))
+    written(&capture.output, &bytes, form)
+}
+
+pub(super) async fn authority(client: &Client, wanted: &Authority, form: Form) -> Result<(), Fault> {
+    let id = find(client, &wanted.machine).await?.id;
+    let pem = client.ask_bytes(&id, "authority").await?;
+    match &wanted.output {
+        Some(file) => written(file, &pem, form),
+        None => {
+            let pem = String::from_utf8_lossy(&pem);
+            form.one(&serde_json::json!({ "pem": pem }), pem.trim_end())
+        }
+    }
+}
+
+fn written(file: &Path, bytes: &[u8], form: Form) -> Result<(), Fault> {
+    let name = file.display();
+    std::fs::write(file, bytes).with_context(|| format!("cannot write {name}"))?;
+    let said = serde_json::json!({ "file": name.to_string(), "bytes": bytes.len() });
+    form.one(&said, &format!("{name}: {} bytes", bytes.len()))
 }
 
 pub(super) async fn hang_up(client: &Client, call: &HangUp, form: Form) -> Result<(), Fault> {

@@ -92,6 +92,8 @@ enum Command {
     Ladder(cluster::OneCall),
     /// The messages of a call as a capture file, for Wireshark
     Pcap(cluster::Capture),
+    /// The certificate that phones of a machine are to trust for TLS
+    Authority(cluster::Authority),
     /// End a call in progress
     Hangup(cluster::HangUp),
     /// Why a number leads where it leads, step by step
@@ -134,6 +136,7 @@ async fn obey(options: Options, form: Form) -> Result<(), Fault> {
         Command::Records(records) => cluster::records(&client, &records, form).await,
         Command::Ladder(call) => cluster::ladder(&client, &call, form).await,
         Command::Pcap(capture) => cluster::pcap(&client, &capture, form).await,
+        Command::Authority(authority) => cluster::authority(&client, &authority, form).await,
         Command::Hangup(call) => cluster::hang_up(&client, &call, form).await,
         Command::Explain(explain) => cluster::explain(&client, &explain, form).await,
     }

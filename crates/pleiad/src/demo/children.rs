@@ -40,6 +40,7 @@ struct IpbxSettings<'a> {
     name: &'a str,
     bind: IpAddr,
     sip_port: u16,
+    sip_tls_port: u16,
     web_port: u16,
     link_port: u16,
 }
@@ -166,8 +167,9 @@ impl Children {
 }
 
 fn settings<'a>(plan: &Plan, member: &'a Member) -> IpbxSettings<'a> {
-    let Member { name, sip_port, web_port, link_port, .. } = *member;
-    IpbxSettings { dir: name, name, bind: plan.at(member, sip_port).ip(), sip_port, web_port, link_port }
+    let Member { name, sip_port, sip_tls_port, web_port, link_port, .. } = *member;
+    let bind = plan.at(member, sip_port).ip();
+    IpbxSettings { dir: name, name, bind, sip_port, sip_tls_port, web_port, link_port }
 }
 
 fn write_settings(dir: &Path, name: &str, settings: &impl Serialize) -> Result<()> {

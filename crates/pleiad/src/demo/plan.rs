@@ -26,6 +26,7 @@ pub(super) struct Member {
     /// 0 for the cluster server.
     pub(super) number: u8,
     pub(super) sip_port: u16,
+    pub(super) sip_tls_port: u16,
     pub(super) web_port: u16,
     pub(super) link_port: u16,
     /// The extensions whose phones register there.
@@ -37,6 +38,7 @@ const MEMBERS: [Member; 3] = [
         name: "cs",
         number: 0,
         sip_port: 5060,
+        sip_tls_port: 5061,
         web_port: 7501,
         link_port: 7601,
         extensions: ["2001", "2002"],
@@ -45,6 +47,7 @@ const MEMBERS: [Member; 3] = [
         name: "node-1",
         number: 1,
         sip_port: 5160,
+        sip_tls_port: 5161,
         web_port: 7502,
         link_port: 7602,
         extensions: ["2101", "2102"],
@@ -53,6 +56,7 @@ const MEMBERS: [Member; 3] = [
         name: "node-2",
         number: 2,
         sip_port: 5260,
+        sip_tls_port: 5261,
         web_port: 7503,
         link_port: 7603,
         extensions: ["2201", "2202"],

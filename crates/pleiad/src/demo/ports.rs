@@ -48,7 +48,7 @@ fn wanted(plan: &Plan) -> Vec<Wanted> {
     let mut all = vec![one("manager", Transport::Tcp, plan.manager_address())];
     for member in plan.members() {
         all.push(one(member.name, Transport::Udp, plan.at(member, member.sip_port)));
-        for port in [member.sip_port, member.web_port, member.link_port] {
+        for port in [member.sip_port, member.sip_tls_port, member.web_port, member.link_port] {
             all.push(one(member.name, Transport::Tcp, plan.at(member, port)));
         }
     }

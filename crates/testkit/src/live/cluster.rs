@@ -21,6 +21,8 @@ use std::time::{Duration, Instant};
 pub const DOMAIN: &str = "pleiad.test";
 /// SIP port of every machine.
 pub const SIP_PORT: u16 = 5060;
+/// Port of SIP over TLS of every machine.
+pub const SIP_TLS_PORT: u16 = 5061;
 /// HTTPS port of every call server.
 pub const WEB_PORT: u16 = 7501;
 /// Link port of the cluster server.
@@ -114,7 +116,7 @@ impl Cluster {
             &config,
             format!(
                 "dir = {dir:?}\nname = \"{host}\"\nbind = \"{address}\"\nsip_port = {SIP_PORT}\n\
-                 web_port = {WEB_PORT}\nlink_port = {LINK_PORT}\n"
+                 sip_tls_port = {SIP_TLS_PORT}\nweb_port = {WEB_PORT}\nlink_port = {LINK_PORT}\n"
             ),
         )?;
         self.start(host, "ipbx", &config)?;
@@ -267,6 +269,24 @@ impl Cluster {
     /// When there is no such host.
     pub fn sip_address(&self, host: &str) -> anyhow::Result<SocketAddr> {
         Ok(SocketAddr::new(IpAddr::V4(self.star.address(host)?), SIP_PORT))
+    }
+
+    /// Where a host's machine speaks SIP over TLS.
+    ///
+    /// # Errors
+    /// When there is no such host.
+    pub fn sip_tls_address(&self, host: &str) -> anyhow::Result<SocketAddr> {
+        Ok(SocketAddr::new(IpAddr::V4(self.star.address(host)?), SIP_TLS_PORT))
+    }
+
+    /// The certificate that phones of the cluster trust, as `ctl authority` writes it.
+    ///
+    /// # Errors
+    /// When the machine does not answer.
+    pub fn authority(&self, host: &str) -> anyhow::Result<PathBuf> {
+        let file = self.path(&format!("authority-{host}.pem"));
+        self.machine(host, &["authority", "--output", &file.display().to_string()])?;
+        Ok(file)
     }
 
     /// A read of a machine's own API, through the manager.

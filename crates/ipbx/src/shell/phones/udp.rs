@@ -1,6 +1,6 @@
 //! Datagrams of phones (RFC 3261 § 18.1).
 
-use super::{Phones, arrived};
+use super::{Phones, arrived, plain_address};
 use crate::shell::engine::EngineSlot;
 use sip::{Flow, Message, Transport};
 use std::net::SocketAddr;
@@ -20,7 +20,7 @@ pub(super) async fn read(phones: Phones, slot: EngineSlot, stop: CancellationTok
         match received {
             Ok((length, remote)) => {
                 if let Some(datagram) = buffer.get(..length) {
-                    take(&phones, &slot, remote, datagram);
+                    take(&phones, &slot, plain_address(remote), datagram);
                 }
             }
             // An ICMP error of an earlier datagram; nothing was received.
