@@ -26,8 +26,10 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// What we understand, for Allow (RFC 3261 § 20.5). PRACK is absent on purpose: 100rel is never offered.
-pub(crate) const ALLOW: &str = "INVITE, ACK, CANCEL, BYE, OPTIONS, UPDATE, INFO, MESSAGE, REGISTER";
+/// What we understand, for Allow (RFC 3261 § 20.5).
+pub(crate) const ALLOW: &str = "INVITE, ACK, CANCEL, BYE, OPTIONS, PRACK, UPDATE, INFO, MESSAGE, REGISTER";
+/// The extensions we understand, for Supported (RFC 3261 § 20.37).
+pub(crate) const SUPPORTED: &str = "100rel, timer";
 /// The only body an offer or answer comes in.
 pub(crate) const SDP: &str = "application/sdp";
 
@@ -40,6 +42,8 @@ pub(crate) enum Purpose {
     Passed(CallId, Passed),
     /// The question whether the phone of a leg is there.
     Check(CallId, Side),
+    /// Something of a call whose answer changes nothing.
+    Unheeded(CallId),
     /// The BYE of a leg that is no longer anybody's; owed when it crosses the cluster.
     Bye(Option<Owed>),
 }
@@ -47,10 +51,29 @@ pub(crate) enum Purpose {
 impl Purpose {
     fn call(&self) -> Option<CallId> {
         match self {
-            Purpose::Invite(call) | Purpose::Passed(call, _) | Purpose::Check(call, _) => Some(*call),
+            Purpose::Invite(call)
+            | Purpose::Passed(call, _)
+            | Purpose::Check(call, _)
+            | Purpose::Unheeded(call) => Some(*call),
             Purpose::Bye(_) => None,
         }
     }
+}
+
+/// What a session asks of its shard: what it cannot know or do itself. It is answered by an event.
+#[derive(Debug)]
+pub(crate) enum Ask {
+    /// Where do these digits lead? `Event::Routed` says so.
+    Route {
+        call: CallId,
+        /// Given back with the answer.
+        ticket: String,
+        /// The numbers whose rights are checked; those that are not our subscribers have none to lose.
+        rights: Vec<String>,
+        digits: String,
+        /// A phone that does not count among those of the called subscriber.
+        without: Option<Hop>,
+    },
 }
 
 /// What of the shared tables belongs to one call, so that its end leaves nothing behind.
@@ -129,6 +152,8 @@ pub(crate) struct Core {
     away: BTreeMap<ServerKey, bool>,
     /// What the transactions said in this turn and nobody has heard yet.
     pub(crate) events: VecDeque<LayerOutput<Hop>>,
+    /// What sessions asked in this turn and nobody has taken up yet.
+    pub(crate) asks: VecDeque<Ask>,
 }
 
 impl Core {
@@ -153,6 +178,7 @@ impl Core {
             held,
             away: BTreeMap::new(),
             events: VecDeque::new(),
+            asks: VecDeque::new(),
         }
     }
 
@@ -397,6 +423,11 @@ impl Turn<'_> {
             Hop::Cluster => Uri::sip(user, Host::Name(self.core.config.member_host())),
         };
         NameAddr::new(uri)
+    }
+
+    /// Asks something of the shard. The answer comes as an event.
+    pub(crate) fn ask(&mut self, ask: Ask) {
+        self.core.asks.push_back(ask);
     }
 
     /// Reports a fault.

@@ -28,17 +28,30 @@ pub(crate) fn cause_of(response: &Message) -> Cause {
     Cause::of_response(status, q850_of(response))
 }
 
-/// The session a member names in its INVITE: 32 lower-case hexadecimal digits.
-pub(crate) fn session_of(message: &Message) -> Option<String> {
-    let id = message.header(Name::SessionId)?.split(';').next()?.trim();
-    let well_formed = id.len() == 32 && id.bytes().all(|b| b.is_ascii_hexdigit());
-    well_formed.then(|| id.to_ascii_lowercase())
+/// The value of a parameter in a header value, without its quotes.
+pub(crate) fn param(value: &str, name: &str) -> Option<String> {
+    value.split(';').skip(1).find_map(|part| {
+        let (known, value) = part.split_once('=')?;
+        known.trim().eq_ignore_ascii_case(name).then(|| value.trim().trim_matches('"').to_owned())
+    })
 }
 
-/// The value of our own Session-ID header. One identifier serves both ends of the call: the originating
-/// edge makes it, and it is told to either side as its own (RFC 7989 § 6, "remote" nil).
-pub(crate) fn session_id(session: &str) -> String {
-    format!("{session};remote=00000000000000000000000000000000")
+/// The half of a Session-ID that its sender calls its own (RFC 7989 § 5); the nil one is none.
+pub(crate) fn half_of(message: &Message) -> Option<String> {
+    let id = message.header(Name::SessionId)?.split(';').next()?.trim();
+    half(id)
+}
+
+/// The name of the call in an INVITE of a member: the caller's half, or the one that stands beside it.
+pub(crate) fn session_of(message: &Message) -> Option<String> {
+    let beside = param(message.header(Name::SessionId)?, "call");
+    beside.and_then(|id| half(&id)).or_else(|| half_of(message))
+}
+
+/// 32 hexadecimal digits, not all of them zero.
+fn half(id: &str) -> Option<String> {
+    let well_formed = id.len() == 32 && id.bytes().all(|b| b.is_ascii_hexdigit());
+    (well_formed && id.bytes().any(|b| b != b'0')).then(|| id.to_ascii_lowercase())
 }
 
 /// The Priority of a call to an emergency number (RFC 3261 § 20.26): between members it says that nothing may hold

@@ -66,6 +66,12 @@ impl Names {
         format!("{high:016x}{:016x}", low | 1)
     }
 
+    /// A number below `bound`; 0 when the bound is 0.
+    pub(crate) fn below(&mut self, bound: u32) -> u32 {
+        let drawn = self.draw().checked_rem(u64::from(bound)).unwrap_or(0);
+        u32::try_from(drawn).unwrap_or(0)
+    }
+
     fn draw(&mut self) -> u64 {
         self.drawn += 1;
         self.fresh.number(self.drawn)

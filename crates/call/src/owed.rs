@@ -28,7 +28,7 @@ pub(crate) fn bye(turn: &mut Turn<'_>, facts: &Facts, leg: &mut Leg, cause: Caus
         .dialog
         .request(Method::Bye, &via)
         .header(Name::Reason, headers::reason_of(cause))
-        .header(Name::SessionId, headers::session_id(&facts.session));
+        .header(Name::SessionId, facts.session_id(leg.side));
     if !leg.hop.is_cluster() {
         turn.request(&leg.hop, request, Purpose::Bye(None));
         return;

@@ -115,6 +115,11 @@ pub struct EdgeSettings {
     /// Silence after which a leg's phone is lost. Default 60 s: with one unanswered question (32 s) it is
     /// freed within 90 s.
     pub liveness_lost: Duration,
+    /// The session timer we propose to a phone, and the longest we grant (RFC 4028). Default 90 s: refreshed every
+    /// 45 s, it finds a vanished phone as soon as a question does.
+    pub session_interval: Duration,
+    /// The shortest session timer we take; a shorter one is refused with 422. Default 90 s, the least there may be.
+    pub session_interval_min: Duration,
     /// Shortest registration. Default 60 s.
     pub expires_min: Duration,
     /// Longest and default registration. Default 3600 s.
@@ -128,6 +133,8 @@ impl Default for EdgeSettings {
             no_answer_grace: Duration::from_secs(5),
             liveness_period: Duration::from_secs(30),
             liveness_lost: Duration::from_secs(60),
+            session_interval: Duration::from_secs(90),
+            session_interval_min: Duration::from_secs(90),
             expires_min: Duration::from_secs(60),
             expires_max: Duration::from_secs(3600),
         }

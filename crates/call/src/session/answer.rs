@@ -1,17 +1,46 @@
 //! The answer: a branch's 2xx makes both dialogs, goes to the caller, and waits for the caller's ACK, which is
 //! carried to the phone that answered. So an offer in the 2xx gets its answer end to end.
 
-use super::offering::Offering;
-use super::talking::{Acking, Talking};
-use super::{Facts, Leg, Side, State};
-use crate::core::{Purpose, Turn};
+use super::leg::{Leg, agreed};
+use super::offering::{Branch, Offering};
+use super::talking::{Acking, Onward, Talking};
+use super::{Facts, Side, State, watch};
+use crate::core::{Purpose, SUPPORTED, Turn};
 use crate::headers;
 use crate::hop::Hop;
 use crate::io::Output;
 use crate::record::EndedBy;
 use model::Cause;
 use sip::transaction::Input as LayerInput;
-use sip::{ClientKey, Dialog, Message, Method, Name, Status, Via};
+use sip::{ClientKey, Dialog, Fault, Message, Method, Name, Status, Via};
+
+impl Branch {
+    /// The leg that a 2xx confirms: the early dialog of that phone, or a new one.
+    pub(super) fn into_leg(
+        self,
+        facts: &Facts,
+        turn: &Turn<'_>,
+        side: Side,
+        response: &Message,
+    ) -> Result<Leg, Fault> {
+        let early = self.early.filter(|early| early.dialog.matches(response));
+        let mut leg = match early {
+            Some(mut early) => {
+                early.dialog.confirm(response)?;
+                early.hop = self.hop.towards(&early.dialog.target);
+                early
+            }
+            None => {
+                let dialog = Dialog::as_caller(&self.invite, response)?;
+                Leg::new(turn, side, &self.hop, dialog, facts.shown_to(side), response)
+            }
+        };
+        leg.can = super::leg::Can::of(response);
+        leg.heard = turn.now;
+        watch::agree(turn, &mut leg, response);
+        Ok(leg)
+    }
+}
 
 impl Offering {
     pub(super) fn answered(
@@ -27,36 +56,36 @@ impl Offering {
         self.cancel_all_but(turn, Some(key));
         let winner = self.branches.remove(index);
         self.branches.clear();
-        let dialogs = Dialog::as_caller(&winner.invite, response).and_then(|called| {
-            Dialog::as_callee(&self.caller.invite, &self.caller.tag).map(|caller| (caller, called))
-        });
-        let Ok((caller, called)) = dialogs else {
+        facts.called = winner.party.clone();
+        facts.learn(&mut turn.core.tokens, &winner.hop, response);
+        let cseq = winner.invite.cseq().number;
+        let Ok(mut called) = winner.into_leg(facts, turn, Side::Called, response) else {
             self.refuse(facts, turn, Cause::ProtocolError, EndedBy::System);
             return None;
         };
-        let relayed = self.to_caller(facts, turn, Status::OK).body_of(response);
-        turn.respond(&self.caller.key, relayed);
+        let relayed = self.to_caller(facts, turn, Status::OK).header(Name::Supported, SUPPORTED);
+        let caller = &mut self.caller;
+        // Each side has what the other one said first; a reliable response or an UPDATE may have gone beyond it.
+        if called.told.is_none() {
+            agreed(&mut caller.leg, &mut called, &caller.invite);
+        }
+        agreed(&mut called, &mut caller.leg, response);
+        let relayed = watch::grant(turn, &mut caller.leg, &caller.invite, relayed).body_of(response);
+        turn.respond(&caller.key, relayed);
+        caller.leg.dialog.confirmed();
         facts.answered = Some(turn.now);
         facts.show(turn);
-        let period = turn.core.config.settings.liveness_period;
-        let leg = |hop: Hop, dialog: Dialog, shows: &str| Leg {
-            hop: hop.towards(&dialog.target),
-            dialog,
-            shows: shows.to_owned(),
-            heard: turn.now,
-            next_check: Some(turn.now + period),
-        };
         Some(State::Talking(Talking {
-            caller: leg(self.caller.hop, caller, &facts.dialled),
-            called: leg(winner.hop, called, &facts.caller.number),
             acking: Some(Acking {
-                answerer: Side::Called,
-                client: key.clone(),
-                cseq: winner.invite.cseq().number,
+                asker: Side::Caller,
                 server: self.caller.key,
                 asked: self.caller.invite.cseq().number,
+                onward: Some(Onward { client: key.clone(), cseq }),
             }),
-            modify: None,
+            modify: self.modify,
+            unconfirmed: self.caller.reliable.into_unconfirmed(),
+            caller: self.caller.leg,
+            called,
         }))
     }
 }
@@ -64,8 +93,11 @@ impl Offering {
 impl Talking {
     /// The ACK of the side that asked: it goes on to the side that answered.
     pub(super) fn acknowledged(&mut self, facts: &Facts, turn: &mut Turn<'_>, side: Side, ack: &Message) {
-        let awaited = |acking: &Acking| acking.answerer == side.other() && acking.asked == ack.cseq().number;
+        let awaited = |acking: &Acking| acking.asker == side && acking.asked == ack.cseq().number;
         let Some(acking) = self.acking.take_if(|acking| awaited(acking)) else { return };
+        let mut exchange = self.exchange();
+        let (asker, answerer) = exchange.pair_from(side);
+        agreed(asker, answerer, ack);
         self.acknowledge(facts, turn, &acking, Some(ack));
     }
 
@@ -77,19 +109,18 @@ impl Talking {
         acking: &Acking,
         ack: Option<&Message>,
     ) {
-        let leg = self.leg(acking.answerer);
+        let Some(onward) = &acking.onward else { return };
+        let leg = self.leg(acking.asker.other());
         let via = turn.via(&leg.hop);
-        let request =
-            leg.dialog.ack(acking.cseq, &via).header(Name::SessionId, headers::session_id(&facts.session));
+        let request = leg.dialog.ack(onward.cseq, &via).header(Name::SessionId, facts.session_id(leg.side));
         let request = match ack {
             Some(ack) => request.body_of(ack),
             None => request,
         };
         let hop = leg.hop.clone();
-        turn.acknowledge(&acking.client, &hop, request);
+        turn.acknowledge(&onward.client, &hop, request);
     }
 }
-
 /// A 2xx that nobody waits for any more: its INVITE was cancelled or lost the race. The phone believes in a call,
 /// so it gets its ACK and then the BYE (RFC 3261 § 9.1, § 13.2.2.4).
 pub(crate) fn hang_up_stray(turn: &mut Turn<'_>, key: Option<&ClientKey>, hop: &Hop, response: &Message) {

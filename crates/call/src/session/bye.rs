@@ -8,7 +8,6 @@ use crate::headers::q850_of;
 use crate::owed;
 use crate::record::EndedBy;
 use model::Cause;
-use sip::transaction::Input as LayerInput;
 use sip::{Message, Status};
 
 impl Talking {
@@ -33,7 +32,7 @@ impl Talking {
     ) -> Option<State> {
         self.refuse_modify(turn);
         facts.end(turn, cause, by);
-        let owes = self.acking.as_ref().map(|acking| acking.answerer.other());
+        let owes = self.acking.as_ref().map(|acking| acking.asker);
         // The side that still owes an ACK may have to wait for its BYE, so it comes last.
         let last = owes.unwrap_or(Side::Called);
         let acking = self.acking.clone();
@@ -50,7 +49,7 @@ impl Talking {
             owed::bye(turn, facts, self.leg(side), cause);
             return None;
         };
-        if acking.answerer == side {
+        if acking.asker == side.other() {
             // The one that asked hung up in place of its ACK: the answerer gets both from us.
             self.acknowledge(facts, turn, &acking, None);
             owed::bye(turn, facts, self.leg(side), cause);
@@ -61,7 +60,7 @@ impl Talking {
 
     /// A BYE must not overtake the 2xx that its receiver has not acknowledged yet (RFC 3261 § 15).
     fn hang_up_last(mut self, facts: &Facts, turn: &mut Turn<'_>, side: Side, cause: Cause) -> Option<State> {
-        match self.acking.take_if(|acking| acking.answerer == side.other()) {
+        match self.acking.take_if(|acking| acking.asker == side) {
             Some(acking) => {
                 let leg = self.leg(side).clone();
                 Some(State::Closing(Closing { leg, side, server: acking.server, cause }))
@@ -79,13 +78,5 @@ impl Talking {
             return Cause::NormalClearing;
         }
         q850_of(message).and_then(Cause::from_q850).unwrap_or(Cause::NormalClearing)
-    }
-
-    /// An offer that the end of the call overtakes is answered, so that its transaction ends too.
-    fn refuse_modify(&mut self, turn: &mut Turn<'_>) {
-        if let Some(modify) = self.modify.take() {
-            turn.transact(LayerInput::Cancel { key: modify.client.clone() });
-            turn.answer(&modify.server, &modify.request, Status::REQUEST_TERMINATED);
-        }
     }
 }

@@ -1,6 +1,7 @@
 //! Closing: the call is over and recorded, and one side must not be told before it has acknowledged its 2xx.
 
-use super::{Asked, Event, Facts, Leg, Side, State};
+use super::leg::Leg;
+use super::{Asked, Event, Facts, Side, State};
 use crate::core::Turn;
 use crate::owed;
 use model::Cause;

@@ -14,27 +14,37 @@
 mod answer;
 mod bye;
 mod closing;
+mod diversion;
+mod early;
+mod exchange;
+mod identity;
 mod invite;
+mod leg;
 mod liveness;
 mod modify;
 mod offering;
+mod reliable;
 mod talking;
+mod watch;
 
 pub(crate) use answer::hang_up_stray;
+pub(crate) use exchange::Passed;
 pub(crate) use invite::{Target, begin};
-pub(crate) use modify::Passed;
+pub(crate) use leg::Leg;
 
 use crate::core::Turn;
 use crate::hop::Hop;
 use crate::io::Output;
 use crate::record::{CallId, CallRecord, CallView, EndedBy, Party, Progress, Role};
 use closing::Closing;
+use diversion::Diversion;
+use identity::Identity;
 use model::Cause;
 use model::routing::Step;
 use offering::Offering;
 use serde::{Deserialize, Serialize};
 use sip::transaction::Failure;
-use sip::{ClientKey, Dialog, Flow, Message, ServerKey};
+use sip::{ClientKey, Flow, Message, ServerKey};
 use std::time::Duration;
 use talking::Talking;
 
@@ -98,19 +108,19 @@ pub(crate) struct Facts {
     pub(crate) answered: Option<Duration>,
     pub(crate) call_ids: Vec<String>,
     pub(crate) steps: Vec<Step>,
+    pub(crate) identity: Identity,
+    /// The diversions behind it, the first first.
+    pub(crate) diversions: Vec<Diversion>,
 }
 
-/// One established leg.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub(crate) struct Leg {
-    pub(crate) hop: Hop,
-    pub(crate) dialog: Dialog,
-    /// The user part of our Contact towards it: the number of the other party.
-    pub(crate) shows: String,
-    /// The last sign of life.
-    pub(crate) heard: Duration,
-    /// When it is asked next whether it is there; `None` while an answer is awaited.
-    pub(crate) next_check: Option<Duration>,
+/// Where a number leads, when a session has asked.
+#[derive(Debug, Clone)]
+pub(crate) struct Routed {
+    /// What it was asked for.
+    pub(crate) ticket: String,
+    /// Whom it leads to and where that one may be, or why nowhere.
+    pub(crate) outcome: Result<(Party, Vec<Target>), Cause>,
+    pub(crate) steps: Vec<Step>,
 }
 
 /// What can happen to a call.
@@ -138,6 +148,8 @@ pub(crate) enum Event {
     ClusterDown,
     /// A phone's flow was replaced by another.
     Moved(Flow, Flow),
+    /// Where a number leads.
+    Routed(Routed),
     /// Time has passed.
     Tick,
 }
@@ -167,7 +179,7 @@ impl Session {
     /// When it wants a tick.
     pub(crate) fn deadline(&self) -> Option<Duration> {
         match &self.state {
-            State::Offering(offering) => Some(offering.ring_until),
+            State::Offering(offering) => offering.due(),
             State::Talking(talking) => talking.next_check(),
             State::Closing(_) => None,
         }
@@ -184,6 +196,33 @@ impl Session {
 }
 
 impl Facts {
+    /// Of a call that begins with `invite`. `session` is the name of its records, where another member has given
+    /// one.
+    pub(crate) fn new(
+        turn: &mut Turn<'_>,
+        (caller, role, session): (Party, Role, Option<String>),
+        dialled: String,
+        invite: &Message,
+    ) -> Facts {
+        let session = session.unwrap_or_else(|| turn.core.tokens.session_id());
+        Facts {
+            call: turn.core.name_call(),
+            identity: Identity::of(invite, role, &session),
+            diversions: diversion::told_in(invite, role),
+            session,
+            role,
+            caller,
+            called: Party { number: dialled.clone(), name: String::new() },
+            dialled,
+            emergency: false,
+            created: turn.now,
+            ringing: None,
+            answered: None,
+            call_ids: vec![invite.call_id().to_owned()],
+            steps: Vec::new(),
+        }
+    }
+
     fn progress(&self) -> Progress {
         match (self.answered, self.ringing) {
             (Some(_), _) => Progress::Talking,
@@ -197,8 +236,8 @@ impl Facts {
             call: self.call,
             session: self.session.clone(),
             role: self.role,
-            caller: self.caller.clone(),
-            called: self.called.clone(),
+            caller: self.party(Side::Caller).clone(),
+            called: self.party(Side::Called).clone(),
             progress,
             created: self.created,
             answered: self.answered,
@@ -231,13 +270,5 @@ impl Facts {
             call_ids: self.call_ids.clone(),
             steps: self.steps.clone(),
         }));
-    }
-}
-
-impl Leg {
-    fn moved(&mut self, old: Flow, new: Flow) {
-        if self.hop == Hop::Phone(old) {
-            self.hop = Hop::Phone(new);
-        }
     }
 }

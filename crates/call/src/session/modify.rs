@@ -1,103 +1,90 @@
-//! What one side asks of the other inside a call: re-INVITE and UPDATE (hold, resume, new media), INFO and
-//! MESSAGE. Each is passed on with its body, and the answer is passed back.
-//!
-//! Only one offer travels at a time: a crossing one is glare and gets 491 (RFC 3261 § 14.2), a second one of the
-//! same side 500 with Retry-After. Across a cut such a request gets 500 with Retry-After, never 408 or 481: those
-//! would end the dialog (DESIGN § 2).
+//! Requests inside an answered call: what is passed on to the other side, and what we answer ourselves, which is all
+//! that only refreshes (RFC 4028): an UPDATE without words, and a re-INVITE that says what was said before.
 
-use super::talking::{Acking, Talking};
-use super::{Asked, Facts, Side, State};
-use crate::core::{ALLOW, Purpose, Turn};
-use crate::headers;
+use super::exchange::{Exchange, Passed, later, refuse_modify};
+use super::talking::{Acking, Onward, Talking};
+use super::{Asked, Facts, Side, State, identity, leg, watch};
+use crate::core::{ALLOW, Purpose, SDP, SUPPORTED, Turn};
 use crate::record::EndedBy;
 use model::Cause;
-use serde::{Deserialize, Serialize};
-use sip::transaction::Failure;
-use sip::{ClientKey, MAX_FORWARDS, Message, Method, Name, Response, ServerKey, Status};
-
-/// When a phone may try again what a cut or another offer stands against.
-const RETRY_AFTER_S: &str = "5";
-
-/// A request that was passed on.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub(crate) struct Passed {
-    from: Side,
-    /// The request as it came, for its answer.
-    request: Message,
-    server: ServerKey,
-    /// The CSeq it got on the other side.
-    cseq: u32,
-}
-
-/// An offer on its way.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub(super) struct Modify {
-    pub(super) from: Side,
-    pub(super) server: ServerKey,
-    pub(super) client: ClientKey,
-    /// For the answer when the call ends before the offer is answered.
-    pub(super) request: Message,
-}
+use sip::transaction::{Failure, Input as LayerInput};
+use sip::{Message, Method, Name, ServerKey, Status};
 
 impl Talking {
-    /// A re-INVITE or UPDATE of one side.
-    pub(super) fn modify(mut self, facts: &mut Facts, turn: &mut Turn<'_>, asked: &Asked) -> Option<State> {
-        let Asked { side, key, message, .. } = asked;
-        match &self.modify {
-            Some(modify) if modify.from == *side => later(turn, key, message),
-            Some(_) => turn.answer(key, message, Status::REQUEST_PENDING),
-            None if self.acking.is_some() => turn.answer(key, message, Status::REQUEST_PENDING),
-            None => {
-                // A Contact that cannot be read leaves the target as it was.
-                let _unchanged = self.leg(*side).dialog.refresh_target(message);
-                let client = self.pass_on(facts, turn, asked);
-                if *message.method() == Method::Invite {
-                    turn.core.bind_server(key, facts.call);
-                }
-                let request = message.clone();
-                self.modify =
-                    client.map(|client| Modify { from: *side, server: key.clone(), client, request });
-            }
-        }
-        Some(State::Talking(self))
+    pub(super) fn exchange(&mut self) -> Exchange<'_> {
+        Exchange { caller: &mut self.caller, called: &mut self.called, modify: &mut self.modify }
     }
 
-    /// Hands a request to the other side. `None` when it was answered at once instead.
-    pub(super) fn pass_on(&mut self, facts: &Facts, turn: &mut Turn<'_>, asked: &Asked) -> Option<ClientKey> {
+    /// A re-INVITE or UPDATE of one side.
+    pub(super) fn modified(&mut self, facts: &mut Facts, turn: &mut Turn<'_>, asked: &Asked) {
         let Asked { side, key, message, .. } = asked;
-        let leg = self.leg(side.other());
-        if !turn.core.carries(&leg.hop) {
-            later(turn, key, message);
-            return None;
+        let from_member = self.leg(*side).hop.is_cluster();
+        if from_member && facts.learn_asserted(*side, message) {
+            self.show_party(facts, turn, side.other());
         }
-        let hops = message.max_forwards().unwrap_or(MAX_FORWARDS);
-        if hops == 0 {
-            turn.answer(key, message, Status::TOO_MANY_HOPS);
-            return None;
+        let wordless = message.body().is_empty();
+        if *message.method() == Method::Update && wordless {
+            return self.refreshed(facts, turn, asked, None);
         }
-        let via = turn.via(&leg.hop);
-        let mut request = leg
-            .dialog
-            .request(message.method().clone(), &via)
-            .max_forwards(hops.saturating_sub(1))
-            .header(Name::SessionId, headers::session_id(&facts.session));
-        if matches!(message.method(), Method::Invite | Method::Update) {
-            request = request.contact(&turn.contact(&leg.hop, &leg.shows)).header(Name::Allow, ALLOW);
+        if self.only_refreshes(turn, *side, message) {
+            let words = self.leg(*side).told.clone();
+            return self.refreshed(facts, turn, asked, words.as_deref());
         }
-        let request = request.body_of(message);
+        let held_up = self.acking.is_some();
+        self.exchange().modify(facts, turn, asked, held_up);
+        if self.modify.is_some() && *message.method() == Method::Invite {
+            turn.core.bind_server(key, facts.call);
+        }
+    }
+
+    /// A re-INVITE that changes nothing: a refresh by session timer, or one that a cut would keep from the other side.
+    fn only_refreshes(&mut self, turn: &Turn<'_>, side: Side, message: &Message) -> bool {
+        let by_timer = message.header(Name::SessionExpires).is_some();
+        let cut = !turn.core.carries(&self.leg(side.other()).hop);
+        let leg = self.leg(side);
+        let same = leg.said.is_some() && leg.said == leg::words_of(message) && leg.told.is_some();
+        let free = self.modify.is_none() && self.acking.is_none();
+        *message.method() == Method::Invite && same && free && (by_timer || cut)
+    }
+
+    /// Answers a refresh ourselves.
+    fn refreshed(&mut self, facts: &Facts, turn: &mut Turn<'_>, asked: &Asked, words: Option<&str>) {
+        let Asked { side, key, message, .. } = asked;
+        if let Some(refusal) = watch::too_brief(turn, message) {
+            return turn.respond(key, refusal);
+        }
+        let leg = self.leg(*side);
+        let _unchanged = leg.dialog.refresh_target(message);
+        leg.can = leg::Can::of(message);
+        let answer = turn
+            .answer_to(message, Status::OK)
+            .contact(&turn.contact(&leg.hop, &leg.shows))
+            .header(Name::Allow, ALLOW)
+            .header(Name::Supported, SUPPORTED);
+        let answer = identity::sign_response(turn, facts, *side, &leg.hop, answer);
+        let answer = watch::grant(turn, leg, message, answer);
+        let answer = match words {
+            Some(words) => answer.body(SDP, words.as_bytes()),
+            None => answer,
+        };
+        turn.respond(key, answer);
+        if *message.method() == Method::Invite {
+            turn.core.bind_server(key, facts.call);
+            let asked = message.cseq().number;
+            self.acking = Some(Acking { asker: *side, server: key.clone(), asked, onward: None });
+        }
+    }
+
+    /// Tells a side who is at the other one now: by UPDATE, where its phone knows that (RFC 4916).
+    pub(super) fn show_party(&mut self, facts: &Facts, turn: &mut Turn<'_>, to: Side) {
+        let leg = self.leg(to);
+        leg.shows = facts.shown_to(to).to_owned();
+        if !turn.core.carries(&leg.hop) || !(leg.can.update || leg.hop.is_cluster()) {
+            return;
+        }
+        let request = super::exchange::request_on(facts, turn, leg, Method::Update);
         let hop = leg.hop.clone();
-        match request.message() {
-            Ok(request) => {
-                let cseq = request.cseq().number;
-                let passed = Passed { from: *side, request: message.clone(), server: key.clone(), cseq };
-                Some(turn.send(&hop, request, Purpose::Passed(facts.call, passed)))
-            }
-            Err(fault) => {
-                turn.fault(crate::io::Fault::Unbuildable(fault.to_string()));
-                turn.answer(key, message, Status::SERVER_INTERNAL_ERROR);
-                None
-            }
-        }
+        turn.request(&hop, request, Purpose::Check(facts.call, to));
     }
 
     /// What became of a request that was passed on.
@@ -105,76 +92,42 @@ impl Talking {
         mut self,
         facts: &mut Facts,
         turn: &mut Turn<'_>,
-        passed: Passed,
+        passed: &Passed,
         outcome: Result<Message, Failure>,
     ) -> Option<State> {
         let response = match outcome {
             Ok(response) => response,
-            Err(why) => return self.pass_failed(facts, turn, &passed, why),
+            Err(why) => return self.pass_failed(facts, turn, passed, why),
         };
         let status = response.status().unwrap_or(Status::SERVER_INTERNAL_ERROR);
         if !status.is_final() {
             return Some(State::Talking(self));
         }
         let answerer = passed.from.other();
-        let heard = turn.now;
         let leg = self.leg(answerer);
-        leg.heard = heard;
-        let across = leg.hop.is_cluster();
+        leg.heard = turn.now;
         // The relay's word that there is no way is not the far edge's word about the dialog.
-        if across && matches!(status.code(), 408 | 503) {
-            return self.pass_failed(facts, turn, &passed, Failure::Unreachable);
+        if leg.hop.is_cluster() && matches!(status.code(), 408 | 503) {
+            return self.pass_failed(facts, turn, passed, Failure::Unreachable);
         }
-        if status == Status::NO_SUCH_CALL {
-            self.settle_modify(&passed);
-            turn.answer(&passed.server, &passed.request, Status::NO_SUCH_CALL);
+        // A PRACK the phone did not wait for is no word about the dialog.
+        if status == Status::NO_SUCH_CALL && *passed.request.method() != Method::Prack {
+            self.exchange().pass_back(facts, turn, passed, &response);
             return self.end(facts, turn, Cause::LostPhone, EndedBy::System);
         }
-        self.pass_back(facts, turn, &passed, &response, status);
+        let answered = self.exchange().pass_back(facts, turn, passed, &response);
+        let invite = *passed.request.method() == Method::Invite;
+        if let Some(modify) = answered.filter(|_| status.is_success() && invite) {
+            self.acking = Some(Acking {
+                asker: passed.from,
+                server: passed.server.clone(),
+                asked: passed.request.cseq().number,
+                onward: Some(Onward { client: modify.client, cseq: passed.cseq }),
+            });
+        }
         Some(State::Talking(self))
     }
 
-    fn pass_back(
-        &mut self,
-        facts: &Facts,
-        turn: &mut Turn<'_>,
-        passed: &Passed,
-        response: &Message,
-        status: Status,
-    ) {
-        let was = self.settle_modify(passed);
-        let invite = *passed.request.method() == Method::Invite;
-        if invite && was.is_none() {
-            // A 2xx repeated before its ACK: the one that asked has it already.
-            return;
-        }
-        let mut answer = turn
-            .answer_to(&passed.request, status)
-            .header(Name::SessionId, headers::session_id(&facts.session));
-        for name in [Name::RetryAfter, Name::Warning, Name::Unsupported, Name::Accept] {
-            if let Some(value) = response.header(name) {
-                answer = answer.header(name, value);
-            }
-        }
-        if status.is_success() && was.is_some() {
-            let _unchanged = self.leg(passed.from.other()).dialog.refresh_target(response);
-            let leg = self.leg(passed.from);
-            answer = answer.contact(&turn.contact(&leg.hop, &leg.shows)).header(Name::Allow, ALLOW);
-        }
-        if let Some(modify) = was.filter(|_| status.is_success() && invite) {
-            self.acking = Some(Acking {
-                answerer: passed.from.other(),
-                client: modify.client,
-                cseq: passed.cseq,
-                server: passed.server.clone(),
-                asked: passed.request.cseq().number,
-            });
-        }
-        turn.respond(&passed.server, answer.body_of(response));
-    }
-
-    /// No answer to a request that was passed on. Across the cluster, or to a phone whose connection just broke, the
-    /// call stays as it is: liveness knows when it is lost. A phone that is asked in vain for 64*T1 is lost.
     fn pass_failed(
         mut self,
         facts: &mut Facts,
@@ -182,23 +135,38 @@ impl Talking {
         passed: &Passed,
         why: Failure,
     ) -> Option<State> {
-        self.settle_modify(passed);
-        let across = self.leg(passed.from.other()).hop.is_cluster();
-        if across || why != Failure::TimedOut {
-            later(turn, &passed.server, &passed.request);
-            return Some(State::Talking(self));
+        let lost = self.exchange().is_lost(passed, why);
+        self.exchange().pass_failed(turn, passed, lost);
+        if lost {
+            self.end(facts, turn, Cause::LostPhone, EndedBy::System)
+        } else {
+            Some(State::Talking(self))
         }
-        turn.answer(&passed.server, &passed.request, Status::REQUEST_TIMEOUT);
-        self.end(facts, turn, Cause::LostPhone, EndedBy::System)
     }
 
-    fn settle_modify(&mut self, passed: &Passed) -> Option<Modify> {
-        self.modify.take_if(|modify| modify.server == passed.server)
+    pub(super) fn cancel_modify(&mut self, turn: &mut Turn<'_>, key: &ServerKey) {
+        if let Some(modify) = self.modify.as_ref().filter(|modify| modify.server == *key) {
+            turn.transact(LayerInput::Cancel { key: modify.client.clone() });
+        }
     }
-}
 
-/// 500 with Retry-After: not now, and the dialog lives.
-fn later(turn: &mut Turn<'_>, key: &ServerKey, message: &Message) {
-    let response: Response = turn.answer_to(message, Status::SERVER_INTERNAL_ERROR);
-    turn.respond(key, response.header(Name::RetryAfter, RETRY_AFTER_S));
+    pub(super) fn refuse_modify(&mut self, turn: &mut Turn<'_>) {
+        refuse_modify(turn, &mut self.modify);
+    }
+
+    /// A PRACK that the answer overtook (RFC 3262 § 3).
+    pub(super) fn late_prack(&mut self, facts: &Facts, turn: &mut Turn<'_>, asked: &Asked) {
+        let Asked { key, message, .. } = asked;
+        let Some(confirmed) = self.unconfirmed.take_if(|waiting| waiting.is_meant(message)) else {
+            return turn.answer(key, message, Status::NO_SUCH_CALL);
+        };
+        match confirmed.far {
+            Some(far) => {
+                let rack = far.rack();
+                self.exchange().pass_on(facts, turn, asked, |request| request.header(Name::RAck, rack));
+            }
+            None if super::reliable::has_words(message) => later(turn, key, message),
+            None => turn.answer(key, message, Status::OK),
+        }
+    }
 }

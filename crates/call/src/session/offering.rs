@@ -1,15 +1,23 @@
 //! Offering: the call is with its branches, and nobody has answered.
 
-use super::{Asked, Event, Facts, Side, State};
-use crate::core::{ALLOW, Turn};
+use super::diversion::Diverting;
+use super::exchange::{Exchange, Modify, Passed, accept, later, refuse_modify};
+use super::invite::again;
+use super::leg::Leg;
+use super::reliable::{Reliable, has_words};
+use super::{Asked, Event, Facts, Side, State, identity};
+use crate::core::{ALLOW, SDP, Turn, passes_through};
 use crate::headers::{self, cause_of, status_of};
 use crate::hop::Hop;
-use crate::record::EndedBy;
+use crate::record::{EndedBy, Party};
 use model::Cause;
 use serde::{Deserialize, Serialize};
 use sip::transaction::{Failure, Input as LayerInput};
 use sip::{ClientKey, Message, Method, Name, Response, ServerKey, Status};
 use std::time::Duration;
+
+/// How long a phone that gives no sign holds up the others' refusal: with T1 of 500 ms it has been asked four times.
+const SIGN_WITHIN: Duration = Duration::from_secs(4);
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) struct Offering {
@@ -18,16 +26,17 @@ pub(super) struct Offering {
     pub(super) branches: Vec<Branch>,
     /// When nobody has answered.
     pub(super) ring_until: Duration,
+    /// An UPDATE of one side that the other has not answered yet.
+    pub(super) modify: Option<Modify>,
 }
 
 /// The caller's leg before the answer.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) struct Incoming {
-    pub(super) hop: Hop,
+    pub(super) leg: Leg,
     pub(super) invite: Message,
     pub(super) key: ServerKey,
-    /// Our tag towards the caller.
-    pub(super) tag: String,
+    pub(super) reliable: Reliable,
 }
 
 /// One INVITE of ours.
@@ -37,6 +46,13 @@ pub(super) struct Branch {
     pub(super) hop: Hop,
     pub(super) invite: Message,
     pub(super) reached: Reached,
+    /// Whom it is for.
+    pub(super) party: Party,
+    pub(super) sent: Duration,
+    /// The dialog that its first provisional response made.
+    pub(super) early: Option<Leg>,
+    /// The last reliable response of that dialog.
+    pub(super) rseq: Option<u32>,
 }
 
 /// How far a branch has come.
@@ -46,6 +62,8 @@ pub(super) enum Reached {
     Nothing,
     /// A provisional response: somebody has it.
     Somebody,
+    /// Its phone has sent the call elsewhere (3xx), and where that leads is being asked.
+    Diverted,
     /// It has failed.
     End(Cause),
 }
@@ -71,21 +89,39 @@ impl Offering {
             Event::Request(asked) => self.early_request(facts, turn, &asked),
             Event::ClusterDown => self.cluster_down(facts, turn),
             Event::Moved(old, new) => {
-                if self.caller.hop == Hop::Phone(old) {
-                    self.caller.hop = Hop::Phone(new);
+                self.caller.leg.moved(old, new);
+                for early in self.branches.iter_mut().filter_map(|branch| branch.early.as_mut()) {
+                    early.moved(old, new);
                 }
                 Some(State::Offering(self))
             }
-            Event::Tick if turn.now >= self.ring_until => {
-                self.refuse(facts, turn, Cause::NoAnswer, EndedBy::System);
-                None
+            Event::Tick => self.tick(facts, turn),
+            Event::Passed(passed, outcome) => {
+                self.passed(facts, turn, &passed, outcome);
+                Some(State::Offering(self))
             }
-            Event::Tick
-            | Event::Passed(..)
-            | Event::Checked(..)
-            | Event::Ack(..)
-            | Event::Unacknowledged(_) => Some(State::Offering(self)),
+            Event::Routed(routed) => self.diverted(facts, turn, routed),
+            Event::Checked(..) | Event::Ack(..) | Event::Unacknowledged(_) => Some(State::Offering(self)),
         }
+    }
+
+    fn tick(mut self, facts: &mut Facts, turn: &mut Turn<'_>) -> Option<State> {
+        if turn.now >= self.ring_until {
+            self.refuse(facts, turn, Cause::NoAnswer, EndedBy::System);
+            return None;
+        }
+        if !self.caller.reliable.tick(turn, &self.caller.key) {
+            // RFC 3262 § 3: a caller that never confirms is refused by a 5xx.
+            self.refuse(facts, turn, Cause::TemporaryFailure, EndedBy::System);
+            return None;
+        }
+        self.go_on_or_refuse(facts, turn)
+    }
+
+    /// When it wants a tick.
+    pub(super) fn due(&self) -> Option<Duration> {
+        let sign = self.waits_for_a_sign().then(|| self.sign_until()).flatten();
+        [Some(self.ring_until), self.caller.reliable.due(), sign].into_iter().flatten().min()
     }
 
     fn response(
@@ -100,8 +136,7 @@ impl Offering {
             return self.answered(facts, turn, key, response);
         }
         if status.is_final() {
-            let cause = self.cause_of_refusal(key, response);
-            return self.branch_failed(facts, turn, key, cause);
+            return self.refused(facts, turn, key, response, status);
         }
         if let Some(branch) = self.branches.iter_mut().find(|branch| branch.key == *key)
             && branch.reached == Reached::Nothing
@@ -109,33 +144,43 @@ impl Offering {
             branch.reached = Reached::Somebody;
         }
         if status != Status::TRYING {
-            self.progress(facts, turn, status, response);
+            self.progress(facts, turn, key, response, status);
         }
         Some(State::Offering(self))
     }
 
-    /// Relays a provisional response. With several phones ringing, early media of one of them would shut out
-    /// the others' (RFC 3960 § 3.1): the caller hears its own ringing tone then.
-    fn progress(&self, facts: &mut Facts, turn: &mut Turn<'_>, status: Status, response: &Message) {
-        let forked = self.branches.len() > 1;
-        let media = !forked;
-        let status = if forked { Status::RINGING } else { status };
-        let relayed = self.to_caller(facts, turn, status);
-        let relayed = if media { relayed.body_of(response) } else { relayed };
-        turn.respond(&self.caller.key, relayed);
-        if facts.ringing.is_none() {
-            facts.ringing = Some(turn.now);
-            facts.show(turn);
+    /// A branch says no, or "not like this", or "ask there".
+    fn refused(
+        mut self,
+        facts: &mut Facts,
+        turn: &mut Turn<'_>,
+        key: &ClientKey,
+        response: &Message,
+        status: Status,
+    ) -> Option<State> {
+        if let Some(branch) = self.branches.iter_mut().find(|branch| branch.key == *key)
+            && !branch.hop.is_cluster()
+        {
+            if status == Status::SESSION_INTERVAL_TOO_SMALL && again(turn, facts.call, branch, response) {
+                return Some(State::Offering(self));
+            }
+            if (300..400).contains(&status.code()) && branch.divert(facts, turn, response) == Diverting::Asked
+            {
+                return Some(State::Offering(self));
+            }
         }
+        let cause = self.cause_of_refusal(key, response);
+        self.branch_failed(facts, turn, key, cause)
     }
 
     /// A response of ours inside the dialog with the caller.
     pub(super) fn to_caller(&self, facts: &Facts, turn: &Turn<'_>, status: Status) -> Response {
-        Response::to(&self.caller.invite, status)
-            .to_tag(&self.caller.tag)
-            .contact(&turn.contact(&self.caller.hop, &facts.dialled))
-            .header(Name::Allow, ALLOW)
-            .header(Name::SessionId, headers::session_id(&facts.session))
+        let leg = &self.caller.leg;
+        let response = Response::to(&self.caller.invite, status)
+            .to_tag(leg.dialog.local_tag())
+            .contact(&turn.contact(&leg.hop, &leg.shows))
+            .header(Name::Allow, ALLOW);
+        identity::sign_response(turn, facts, Side::Caller, &leg.hop, response)
     }
 
     pub(super) fn branch_failed(
@@ -152,10 +197,12 @@ impl Offering {
     }
 
     /// Refuses when all branches have failed, or one has spoken for all (a 6xx of RFC 3261 § 16.7).
-    fn go_on_or_refuse(self, facts: &mut Facts, turn: &mut Turn<'_>) -> Option<State> {
+    pub(super) fn go_on_or_refuse(mut self, facts: &mut Facts, turn: &mut Turn<'_>) -> Option<State> {
         let ends = || self.branches.iter().map(|branch| branch.end());
         let declined = ends().flatten().any(|cause| cause == Cause::Declined);
-        if !declined && ends().any(|end| end.is_none()) {
+        let open = ends().any(|end| end.is_none());
+        let silent = self.waits_for_a_sign() && self.sign_until().is_some_and(|until| until <= turn.now);
+        if !declined && open && !silent {
             return Some(State::Offering(self));
         }
         let cause = ends().flatten().min_by_key(|cause| rank(*cause)).unwrap_or(Cause::TemporaryFailure);
@@ -164,13 +211,27 @@ impl Offering {
         None
     }
 
+    /// Everybody who lives has refused, and the rest has not given a sign: dead bindings, most likely, for which a
+    /// caller must not wait 32 s to hear "busy".
+    fn waits_for_a_sign(&self) -> bool {
+        let refused = self.branches.iter().any(|branch| branch.end().is_some());
+        let open = || self.branches.iter().filter(|branch| branch.end().is_none());
+        refused && open().next().is_some() && open().all(|branch| branch.reached == Reached::Nothing)
+    }
+
+    fn sign_until(&self) -> Option<Duration> {
+        let open = self.branches.iter().filter(|branch| branch.end().is_none());
+        open.map(|branch| branch.sent + SIGN_WITHIN).max()
+    }
+
     /// Ends the call before the answer: the caller is told the cause, the phones stop ringing.
-    pub(super) fn refuse(&self, facts: &Facts, turn: &mut Turn<'_>, cause: Cause, by: EndedBy) {
+    pub(super) fn refuse(&mut self, facts: &Facts, turn: &mut Turn<'_>, cause: Cause, by: EndedBy) {
         self.cancel_all_but(turn, None);
+        refuse_modify(turn, &mut self.modify);
         let response = Response::to(&self.caller.invite, status_of(cause))
-            .to_tag(&self.caller.tag)
+            .to_tag(self.caller.leg.dialog.local_tag())
             .header(Name::Reason, headers::reason_of(cause))
-            .header(Name::SessionId, headers::session_id(&facts.session));
+            .header(Name::SessionId, facts.session_id(Side::Caller));
         turn.respond(&self.caller.key, response);
         facts.end(turn, cause, by);
     }
@@ -183,24 +244,103 @@ impl Offering {
         }
     }
 
-    /// Before the answer a dialog is too young for anything but its end.
-    fn early_request(self, facts: &mut Facts, turn: &mut Turn<'_>, asked: &Asked) -> Option<State> {
-        let Asked { key, message, .. } = asked;
-        match (asked.side, message.method()) {
+    /// The legs of an early dialog, when there is just one phone it can be with.
+    fn exchange(&mut self) -> Option<Exchange<'_>> {
+        let [branch] = self.branches.as_mut_slice() else { return None };
+        let called = branch.early.as_mut()?;
+        Some(Exchange { caller: &mut self.caller.leg, called, modify: &mut self.modify })
+    }
+
+    /// The early leg that a request came on.
+    fn early_leg(&mut self, asked: &Asked) -> Option<&mut Leg> {
+        match asked.side {
+            Side::Caller => Some(&mut self.caller.leg),
+            Side::Called => self
+                .branches
+                .iter_mut()
+                .filter_map(|branch| branch.early.as_mut())
+                .find(|early| early.dialog.matches(&asked.message)),
+        }
+    }
+
+    /// A request inside a dialog that nobody has answered yet.
+    fn early_request(mut self, facts: &mut Facts, turn: &mut Turn<'_>, asked: &Asked) -> Option<State> {
+        let Asked { side, key, message, .. } = asked;
+        let Some(leg) = self.early_leg(asked) else {
+            turn.answer(key, message, Status::NO_SUCH_CALL);
+            return Some(State::Offering(self));
+        };
+        if !accept(turn, leg, asked) {
+            return Some(State::Offering(self));
+        }
+        match (side, message.method()) {
             (Side::Caller, Method::Bye) => {
                 turn.answer(key, message, Status::OK);
                 self.refuse(facts, turn, Cause::Cancelled, EndedBy::Caller);
-                None
+                return None;
             }
-            (Side::Caller, _) => {
-                let response = turn.answer_to(message, Status::SERVER_INTERNAL_ERROR);
-                turn.respond(key, response.header(Name::RetryAfter, "2"));
-                Some(State::Offering(self))
+            (Side::Caller, Method::Prack) => self.pracked(facts, turn, asked),
+            (_, Method::Update) => match self.exchange() {
+                Some(mut exchange) => exchange.modify(facts, turn, asked, false),
+                None => later(turn, key, message),
+            },
+            // The INVITE that makes the dialog is still open (RFC 3261 § 14.1).
+            (_, Method::Invite) => turn.answer(key, message, Status::REQUEST_PENDING),
+            (_, Method::Options) => {
+                let response = turn.answer_to(message, Status::OK);
+                turn.respond(key, response.header(Name::Allow, ALLOW).header(Name::Accept, SDP));
             }
-            (Side::Called, _) => {
-                turn.answer(key, message, Status::NO_SUCH_CALL);
-                Some(State::Offering(self))
+            (_, method) if passes_through(method) => match self.exchange() {
+                Some(mut exchange) => drop(exchange.pass_on(facts, turn, asked, |request| request)),
+                None => later(turn, key, message),
+            },
+            // A called phone refuses its INVITE; it must not hang up what it has not answered (RFC 3261 § 15).
+            (Side::Called, Method::Bye) => turn.answer(key, message, Status::NO_SUCH_CALL),
+            (_, _) => later(turn, key, message),
+        }
+        Some(State::Offering(self))
+    }
+
+    /// The caller confirms a reliable response (RFC 3262 § 3): the phone that gave it hears so.
+    fn pracked(&mut self, facts: &Facts, turn: &mut Turn<'_>, asked: &Asked) {
+        let Asked { key, message, .. } = asked;
+        let Some(confirmed) = self.caller.reliable.confirm(turn, &self.caller.key, message) else {
+            return turn.answer(key, message, Status::NO_SUCH_CALL);
+        };
+        match (confirmed.far, self.exchange()) {
+            (Some(far), Some(mut exchange)) => {
+                let rack = far.rack();
+                exchange.pass_on(facts, turn, asked, |request| request.header(Name::RAck, rack));
             }
+            _ if has_words(message) => turn.answer(key, message, Status::NOT_ACCEPTABLE_HERE),
+            _ => turn.answer(key, message, Status::OK),
+        }
+    }
+
+    /// What became of a request that was passed on in an early dialog. Only the INVITE itself ends the call.
+    fn passed(
+        &mut self,
+        facts: &Facts,
+        turn: &mut Turn<'_>,
+        passed: &Passed,
+        outcome: Result<Message, Failure>,
+    ) {
+        let settled = match (outcome, self.exchange()) {
+            (Ok(response), _) if response.status().is_some_and(|status| !status.is_final()) => return,
+            (Ok(response), Some(mut exchange)) => {
+                exchange.pass_back(facts, turn, passed, &response);
+                true
+            }
+            (Err(why), Some(mut exchange)) => {
+                let lost = exchange.is_lost(passed, why);
+                exchange.pass_failed(turn, passed, lost);
+                true
+            }
+            (_, None) => false,
+        };
+        if !settled {
+            self.modify.take_if(|modify| modify.server == passed.server);
+            turn.answer(&passed.server, &passed.request, Status::NO_SUCH_CALL);
         }
     }
 
@@ -240,7 +380,7 @@ impl Offering {
 impl Branch {
     /// Nobody waits for its answer any more. Over the cluster, where order is kept, an INVITE nobody has taken is
     /// not repeated: after a cut it would make the phone ring for nobody.
-    fn give_up(&self, turn: &mut Turn<'_>) {
+    pub(super) fn give_up(&self, turn: &mut Turn<'_>) {
         turn.core.drop_branch(&self.key, &self.invite);
         let key = self.key.clone();
         turn.transact(match self.hop {
@@ -249,10 +389,10 @@ impl Branch {
         });
     }
 
-    fn end(&self) -> Option<Cause> {
+    pub(super) fn end(&self) -> Option<Cause> {
         match self.reached {
             Reached::End(cause) => Some(cause),
-            Reached::Nothing | Reached::Somebody => None,
+            Reached::Nothing | Reached::Somebody | Reached::Diverted => None,
         }
     }
 }

@@ -1,13 +1,14 @@
 //! Talking: answered, two dialogs, whatever happens inside them.
 
 use super::answer::hang_up_stray;
-use super::modify::Modify;
-use super::{Asked, Event, Facts, Leg, Side, State};
-use crate::core::{ALLOW, SDP, Turn, passes_through};
+use super::exchange::{Modify, accept};
+use super::leg::Leg;
+use super::reliable::Unconfirmed;
+use super::{Asked, Event, Facts, Side, State};
+use crate::core::{ALLOW, SDP, SUPPORTED, Turn, passes_through};
 use crate::record::EndedBy;
 use model::Cause;
 use serde::{Deserialize, Serialize};
-use sip::transaction::Input as LayerInput;
 use sip::{ClientKey, Flow, Message, Method, Name, ServerKey, Status};
 use std::time::Duration;
 
@@ -19,18 +20,26 @@ pub(super) struct Talking {
     pub(super) acking: Option<Acking>,
     /// A re-INVITE or UPDATE that the other side has not answered yet.
     pub(super) modify: Option<Modify>,
+    /// A reliable provisional response that the answer overtook.
+    pub(super) unconfirmed: Option<Unconfirmed>,
 }
 
-/// A 2xx on its way: the side that asked owes an ACK to the side that answered, through us.
+/// A 2xx on its way: the side that asked owes an ACK, to the side that answered or to us.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) struct Acking {
-    pub(super) answerer: Side,
-    /// Our INVITE to the answerer, and its CSeq.
-    pub(super) client: ClientKey,
-    pub(super) cseq: u32,
+    pub(super) asker: Side,
     /// The INVITE of the one that asked, and its CSeq.
     pub(super) server: ServerKey,
     pub(super) asked: u32,
+    /// Where the ACK goes on to; nowhere when we have answered ourselves.
+    pub(super) onward: Option<Onward>,
+}
+
+/// Our INVITE to the answerer, and its CSeq.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(super) struct Onward {
+    pub(super) client: ClientKey,
+    pub(super) cseq: u32,
 }
 
 impl Talking {
@@ -45,7 +54,7 @@ impl Talking {
         match event {
             Event::Request(asked) => return self.request(facts, turn, &asked),
             Event::Ack(side, ack) => self.acknowledged(facts, turn, side, &ack),
-            Event::Passed(passed, outcome) => return self.passed(facts, turn, passed, outcome),
+            Event::Passed(passed, outcome) => return self.passed(facts, turn, &passed, outcome),
             Event::Checked(side, outcome) => return self.checked(facts, turn, side, outcome),
             Event::Unacknowledged(key) => return self.unacknowledged(facts, turn, &key),
             Event::Cancelled(key) => self.cancel_modify(turn, &key),
@@ -55,35 +64,28 @@ impl Talking {
             Event::Moved(old, new) => self.moved(old, new),
             Event::Tick => return self.check(facts, turn),
             Event::Response(_, response) => self.second_answer(turn, &response),
-            // A branch that lost; a cut, which talking survives.
-            Event::Failed(..) | Event::ClusterDown => {}
+            // A branch that lost; a cut, which talking survives; what belongs to a transfer that is over.
+            Event::Failed(..) | Event::ClusterDown | Event::Routed(_) => {}
         }
         Some(State::Talking(self))
     }
 
     fn request(mut self, facts: &mut Facts, turn: &mut Turn<'_>, asked: &Asked) -> Option<State> {
-        let now = turn.now;
-        let Asked { side, key, from, message } = asked;
-        let leg = self.leg(*side);
-        // The phones' dialogs live on flows, the members' ones on the cluster; nobody changes over.
-        if leg.hop.is_cluster() != from.is_cluster() || !leg.dialog.matches(message) {
-            turn.answer(key, message, Status::NO_SUCH_CALL);
+        let Asked { side, key, message, .. } = asked;
+        if !accept(turn, self.leg(*side), asked) {
             return Some(State::Talking(self));
         }
-        if leg.dialog.accept(message).is_err() {
-            turn.answer(key, message, Status::SERVER_INTERNAL_ERROR);
-            return Some(State::Talking(self));
-        }
-        leg.hop = from.clone().towards(&leg.dialog.target);
-        leg.heard = now;
         match message.method() {
             Method::Bye => return self.bye(facts, turn, asked),
-            Method::Invite | Method::Update => return self.modify(facts, turn, asked),
+            Method::Invite | Method::Update => self.modified(facts, turn, asked),
             Method::Options => {
-                let response = turn.answer_to(message, Status::OK);
-                turn.respond(key, response.header(Name::Allow, ALLOW).header(Name::Accept, SDP));
+                let response = turn.answer_to(message, Status::OK).header(Name::Allow, ALLOW);
+                turn.respond(key, response.header(Name::Accept, SDP).header(Name::Supported, SUPPORTED));
             }
-            method if passes_through(method) => drop(self.pass_on(facts, turn, asked)),
+            Method::Prack => self.late_prack(facts, turn, asked),
+            method if passes_through(method) => {
+                drop(self.exchange().pass_on(facts, turn, asked, |request| request));
+            }
             _ => {
                 let response = turn.answer_to(message, Status::METHOD_NOT_ALLOWED);
                 turn.respond(key, response.header(Name::Allow, ALLOW));
@@ -92,9 +94,15 @@ impl Talking {
         Some(State::Talking(self))
     }
 
+    /// Nothing is on its way: no offer, no ACK.
+    pub(super) fn is_settled(&self) -> bool {
+        self.modify.is_none() && self.acking.is_none()
+    }
+
     /// Somebody behind the called phone's address answered as well: one call has one answer.
     fn second_answer(&mut self, turn: &mut Turn<'_>, response: &Message) {
-        if response.status().is_some_and(Status::is_success) && !self.called.dialog.matches(response) {
+        let ours = self.called.dialog.matches(response) || self.caller.dialog.matches(response);
+        if response.status().is_some_and(Status::is_success) && !ours {
             hang_up_stray(turn, None, &self.called.hop, response);
         }
     }
@@ -110,18 +118,12 @@ impl Talking {
         }
     }
 
-    fn cancel_modify(&mut self, turn: &mut Turn<'_>, key: &ServerKey) {
-        if let Some(modify) = self.modify.as_ref().filter(|modify| modify.server == *key) {
-            turn.transact(LayerInput::Cancel { key: modify.client.clone() });
-        }
-    }
-
-    fn moved(&mut self, old: Flow, new: Flow) {
+    pub(super) fn moved(&mut self, old: Flow, new: Flow) {
         self.caller.moved(old, new);
         self.called.moved(old, new);
     }
 
     pub(super) fn next_check(&self) -> Option<Duration> {
-        [self.caller.next_check, self.called.next_check].into_iter().flatten().min()
+        [self.caller.watch.due(), self.called.watch.due()].into_iter().flatten().min()
     }
 }

@@ -43,7 +43,21 @@ pub(crate) struct Placing {
     /// Whose phones are asked for.
     pub(crate) wanted: Option<Extension>,
     /// And what was answered so far.
-    found: Vec<(Extension, Vec<Target>)>,
+    found: Found,
+}
+
+/// Whose phones were asked for, and which they have.
+#[derive(Debug, Default)]
+pub(super) struct Found(Vec<(Extension, Vec<Target>)>);
+
+impl Found {
+    fn of(&self, extension: &Extension) -> Option<&[Target]> {
+        self.0.iter().find(|(found, _)| found == extension).map(|(_, phones)| phones.as_slice())
+    }
+
+    pub(super) fn note(&mut self, extension: Extension, phones: Vec<Target>) {
+        self.0.push((extension, phones));
+    }
 }
 
 impl Shard {
@@ -92,7 +106,7 @@ impl Shard {
         let Some(uri) = invite.request_uri() else { return };
         let dialled = uri.user().into_owned();
         let home = self.core.id;
-        let found = Vec::new();
+        let found = Found::default();
         self.place(step, Box::new(Placing { home, key, from, invite, origin, dialled, wanted: None, found }));
     }
 
@@ -118,18 +132,33 @@ impl Shard {
     pub(super) fn find(&self, placing: &mut Placing) {
         if let Some(wanted) = placing.wanted.take() {
             let phones = self.phones(&wanted);
-            placing.found.push((wanted, phones));
+            placing.found.note(wanted, phones);
+        }
+    }
+
+    fn decide_for(&self, placing: &Placing) -> Result<Decision, Extension> {
+        let origin = &placing.origin;
+        match (origin.role, &origin.caller) {
+            (Role::Originating, Some(caller)) => {
+                self.decide_knowing(Caller::Subscriber(caller), &placing.dialled, &placing.found)
+            }
+            _ => self.decide_knowing(Caller::Member, &placing.dialled, &placing.found),
         }
     }
 
     /// The decision, or the subscriber of another shard that has to be asked for first.
-    fn decide_for(&self, placing: &Placing) -> Result<Decision, Extension> {
+    pub(super) fn decide_knowing(
+        &self,
+        caller: Caller<'_>,
+        digits: &str,
+        found: &Found,
+    ) -> Result<Decision, Extension> {
         let unknown = RefCell::new(None);
         let bound = |extension: &Extension| {
             if self.core.owns(extension) {
                 return self.core.held.owners.registrar.is_bound(extension);
             }
-            match placing.found_of(extension) {
+            match found.of(extension) {
                 Some(phones) => !phones.is_empty(),
                 None => {
                     unknown.borrow_mut().get_or_insert_with(|| extension.clone());
@@ -137,13 +166,7 @@ impl Shard {
                 }
             }
         };
-        let origin = &placing.origin;
-        let decision = match (origin.role, &origin.caller) {
-            (Role::Originating, Some(caller)) => {
-                self.decide(Caller::Subscriber(caller), &placing.dialled, &bound)
-            }
-            _ => self.decide(Caller::Member, &placing.dialled, &bound),
-        };
+        let decision = self.decide(caller, digits, &bound);
         match unknown.into_inner() {
             Some(unknown) => Err(unknown),
             None => Ok(decision),
@@ -170,7 +193,8 @@ impl Shard {
         };
         let Placing { key, from, invite, origin, dialled, .. } = placing;
         let caller = origin.caller.clone();
-        let mut facts = self.facts(step, origin, dialled, &invite);
+        let origin = (origin.party, origin.role, origin.session);
+        let mut facts = Facts::new(&mut self.turn(step), origin, dialled, &invite);
         facts.emergency = emergency;
         facts.steps = decision.steps;
         let refused = match &called {
@@ -227,39 +251,23 @@ impl Shard {
         None
     }
 
-    fn facts(&mut self, step: &mut Step<'_>, origin: Origin, dialled: String, invite: &Message) -> Facts {
-        let session = origin.session.unwrap_or_else(|| self.core.tokens.session_id());
-        Facts {
-            call: self.core.name_call(),
-            session,
-            role: origin.role,
-            caller: origin.party,
-            called: Party { number: dialled.clone(), name: String::new() },
-            dialled,
-            emergency: false,
-            created: step.now,
-            ringing: None,
-            answered: None,
-            call_ids: vec![invite.call_id().to_owned()],
-            steps: Vec::new(),
-        }
-    }
-
     /// The phones of a subscriber, but for the one that calls.
     fn targets(&self, called: &Extension, placing: &Placing) -> Vec<Target> {
         let contact = placing.invite.contact().ok().flatten().map(|contact| contact.uri);
         let from = placing.from.clone();
         let caller = contact.map_or_else(|| from.clone(), |contact| from.clone().towards(&contact));
-        let mut phones = match placing.found_of(called) {
-            Some(phones) => phones.to_vec(),
-            None => self.phones(called),
-        };
-        phones.retain(|phone| phone.hop != caller);
+        self.phones_found(called, &placing.found, &caller)
+    }
+
+    /// The phones of a subscriber of any shard, but for one.
+    pub(super) fn phones_found(&self, called: &Extension, found: &Found, without: &Hop) -> Vec<Target> {
+        let mut phones = found.of(called).map_or_else(|| self.phones(called), <[Target]>::to_vec);
+        phones.retain(|phone| phone.hop != *without);
         phones
     }
 
     /// The phones that a subscriber of this shard can be called at.
-    fn phones(&self, extension: &Extension) -> Vec<Target> {
+    pub(super) fn phones(&self, extension: &Extension) -> Vec<Target> {
         let bindings = self.core.held.owners.registrar.of(extension).filter(|binding| binding.connected);
         bindings
             .filter_map(|binding| {
@@ -269,7 +277,7 @@ impl Shard {
             .collect()
     }
 
-    fn party(&self, extension: &Extension) -> Party {
+    pub(super) fn party(&self, extension: &Extension) -> Party {
         let name = self.core.tables.subscriber(extension).map(|subscriber| subscriber.name.clone());
         Party { number: extension.to_string(), name: name.unwrap_or_default() }
     }
@@ -287,11 +295,5 @@ impl Shard {
         let mut turn = self.turn(step);
         turn.refuse(key, invite, cause);
         facts.end(&mut turn, cause, EndedBy::System);
-    }
-}
-
-impl Placing {
-    fn found_of(&self, extension: &Extension) -> Option<&[Target]> {
-        self.found.iter().find(|(found, _)| found == extension).map(|(_, phones)| phones.as_slice())
     }
 }

@@ -11,6 +11,7 @@
 //! | whose request is it | `prove` |
 //! | who may register, and with what | `register`, `owner` |
 //! | may this INVITE be a call, and where does it go | `invite` |
+//! | where a call in progress shall go | `route` |
 //! | a call | `session` |
 //! | BYEs that could not cross | `owed` |
 //! | what shards say to each other | `word` |
@@ -19,6 +20,7 @@ mod invite;
 mod prove;
 mod register;
 mod requests;
+mod route;
 mod sorting;
 mod word;
 
@@ -26,7 +28,7 @@ pub use sorting::{ShardId, Sorter};
 pub use word::{Mail, Word};
 
 use crate::binding::Binding;
-use crate::core::{Core, Purpose, Turn};
+use crate::core::{Ask, Core, Purpose, Turn};
 use crate::hop::Hop;
 use crate::io::{ClusterSide, Output};
 use crate::owed;
@@ -209,6 +211,11 @@ impl Shard {
                 step.say(placing.home, Saying::Found(placing));
             }
             Saying::Found(placing) => self.place(step, placing),
+            Saying::Seek(mut routing) => {
+                self.seek(&mut routing);
+                step.say(routing.home, Saying::Sought(routing));
+            }
+            Saying::Sought(routing) => self.route(step, routing),
             Saying::Over(extension) => self.core.held.owners.over(&extension),
             Saying::Moved(old, new) => self.moved(step, old, new),
             Saying::Stray(from, message) => self.stray_to_phone(step, &from, &message),
@@ -258,8 +265,27 @@ impl Shard {
         }
     }
 
-    /// Hears what the transactions say until they are silent.
+    /// Hears what the transactions say and does what sessions ask, until all are silent.
     fn listen(&mut self, step: &mut Step<'_>) {
+        loop {
+            self.listen_to_transactions(step);
+            match self.core.asks.pop_front() {
+                Some(ask) => self.asked(step, ask),
+                None => break,
+            }
+        }
+    }
+
+    /// Does what a session asks.
+    fn asked(&mut self, step: &mut Step<'_>, ask: Ask) {
+        match ask {
+            Ask::Route { call, ticket, rights, digits, without } => {
+                self.ask_route(step, (call, ticket), &rights, digits, without);
+            }
+        }
+    }
+
+    fn listen_to_transactions(&mut self, step: &mut Step<'_>) {
         while let Some(said) = self.core.events.pop_front() {
             match said {
                 LayerOutput::Send { to, bytes } => step.out.push(Output::Send { to, bytes }),
@@ -326,6 +352,7 @@ impl Shard {
             }
             Purpose::Passed(call, passed) => self.tell(step, call, Event::Passed(passed, outcome)),
             Purpose::Check(call, side) => self.tell(step, call, Event::Checked(side, outcome)),
+            Purpose::Unheeded(_) => {}
             Purpose::Bye(owed) if over => owed::answered(&mut self.turn(step), owed, outcome),
             Purpose::Bye(_) => {}
         }

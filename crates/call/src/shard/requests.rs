@@ -2,7 +2,7 @@
 
 use super::prove::{Asking, Proof};
 use super::{Shard, Step};
-use crate::core::{ALLOW, SDP};
+use crate::core::{ALLOW, SDP, SUPPORTED};
 use crate::hop::Hop;
 use crate::session::{Asked, Event};
 use crate::settings::BODY_BYTES_MAX;
@@ -33,11 +33,11 @@ impl Shard {
                     .header(Name::Allow, ALLOW)
                     .header(Name::Accept, SDP)
                     .header(Name::AcceptEncoding, "identity")
-                    .header(Name::Supported, "");
+                    .header(Name::Supported, SUPPORTED);
                 turn.respond(&key, response);
             }
-            // BYE, INFO, UPDATE, MESSAGE: known, and only inside a dialog.
-            Method::Bye | Method::Info | Method::Update => {
+            // BYE, INFO, UPDATE, PRACK: known, and only inside a dialog.
+            Method::Bye | Method::Info | Method::Update | Method::Prack => {
                 self.turn(step).answer(&key, &message, Status::NO_SUCH_CALL);
             }
             _ => {
@@ -77,6 +77,7 @@ fn unacceptable(message: &Message) -> Option<Response> {
         return refuse(Status::UNSUPPORTED_URI_SCHEME);
     }
     let mut required: Vec<&str> = message.list(Name::Require).collect();
+    required.retain(|option| !understands(option));
     required.extend(message.list(Name::ProxyRequire));
     if !required.is_empty() {
         let unsupported = required.join(", ");
@@ -99,6 +100,10 @@ fn unacceptable(message: &Message) -> Option<Response> {
         return refuse(Status::BAD_REQUEST);
     }
     None
+}
+
+fn understands(option: &str) -> bool {
+    SUPPORTED.split(", ").any(|known| known.eq_ignore_ascii_case(option))
 }
 
 fn is_allowed(method: &Method) -> bool {

@@ -6,6 +6,7 @@
 use super::ShardId;
 use super::invite::Placing;
 use super::prove::{Judgement, Proof};
+use super::route::Routing;
 use crate::hop::Hop;
 use model::Extension;
 use sip::{Flow, Message};
@@ -27,6 +28,10 @@ pub(crate) enum Saying {
     Find(Box<Placing>),
     /// And they are noted in it.
     Found(Box<Placing>),
+    /// To the owner of the subscriber that a call in progress shall go to: which phones has it?
+    Seek(Box<Routing>),
+    /// And they are noted in it.
+    Sought(Box<Routing>),
     /// To its owner: a call that this subscriber had begun is over.
     Over(Extension),
     /// To all: a phone came back on another flow, and its calls go with it.

@@ -1,0 +1,100 @@
+//! One leg of a call: a dialog, the way to it, and what its other end can do.
+//!
+//! A leg belongs to no side for ever: a transfer carries it from one call into another. What it said and what it was
+//! told last is kept, because a refresh is answered with it, and a join that fails goes back to it.
+
+use super::Side;
+use super::watch::Watch;
+use crate::core::{SDP, Turn};
+use crate::hop::Hop;
+use serde::{Deserialize, Serialize};
+use sip::{Dialog, Flow, Message, Name};
+use std::time::Duration;
+
+/// One leg.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct Leg {
+    /// The side of its call.
+    pub(crate) side: Side,
+    pub(crate) hop: Hop,
+    pub(crate) dialog: Dialog,
+    /// The user part of our Contact towards it: the number of the other party, unless that one hides it.
+    pub(crate) shows: String,
+    /// The last sign of life.
+    pub(crate) heard: Duration,
+    /// How we know that it is still there.
+    pub(crate) watch: Watch,
+    /// What its other end can do.
+    pub(crate) can: Can,
+    /// The last session description that it sent and that was agreed.
+    pub(crate) said: Option<String>,
+    /// The last one that it was sent.
+    pub(crate) told: Option<String>,
+}
+
+/// What the other end of a leg has said it can do (Allow, Supported).
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Can {
+    /// UPDATE (RFC 3311).
+    pub(crate) update: bool,
+    /// Session timers (RFC 4028).
+    pub(crate) timer: bool,
+}
+
+impl Can {
+    /// What a message says of its sender. Without Allow nothing but RFC 3261 is expected of it.
+    pub(crate) fn of(message: &Message) -> Can {
+        Can { update: message.has_option(Name::Allow, "UPDATE"), timer: supports(message, "timer") }
+    }
+}
+
+/// True when the sender supports an extension, or even requires it.
+pub(super) fn supports(message: &Message, option: &str) -> bool {
+    message.has_option(Name::Supported, option) || message.has_option(Name::Require, option)
+}
+
+impl Leg {
+    /// A new leg, whose other end has just been heard in `message`.
+    pub(super) fn new(
+        turn: &Turn<'_>,
+        side: Side,
+        hop: &Hop,
+        dialog: Dialog,
+        shows: &str,
+        message: &Message,
+    ) -> Leg {
+        Leg {
+            side,
+            hop: hop.clone().towards(&dialog.target),
+            dialog,
+            shows: shows.to_owned(),
+            heard: turn.now,
+            watch: Watch::asking(turn),
+            can: Can::of(message),
+            said: None,
+            told: None,
+        }
+    }
+
+    pub(super) fn moved(&mut self, old: Flow, new: Flow) {
+        if self.hop == Hop::Phone(old) {
+            self.hop = Hop::Phone(new);
+        }
+    }
+}
+
+/// The session description of a message.
+pub(super) fn words_of(message: &Message) -> Option<String> {
+    if message.body().is_empty() || message.content_type().as_deref() != Some(SDP) {
+        return None;
+    }
+    String::from_utf8(message.body().to_vec()).ok()
+}
+
+/// `from` has said what `message` holds, and `to` was told it.
+pub(super) fn agreed(from: &mut Leg, to: &mut Leg, message: &Message) {
+    if let Some(words) = words_of(message) {
+        from.said = Some(words.clone());
+        to.told = Some(words);
+    }
+}
