@@ -14,6 +14,8 @@
 //!   Heartbeat(position, digest)            <->  every 500 ms; silence of 2.5 s is loss
 //!                                            <- Changes(revision, what concerns that node)
 //!   Live(changes), Log(record)              ->
+//!   Lines(all, then changes), Watch(which)  ->
+//!                                            <- Lamps(what watched lines of other members do)
 //!                                            <- LogAck(ids)
 //! ```
 //!
@@ -34,5 +36,5 @@ mod tests;
 
 pub use digest::{Digest, Inventory};
 pub use hub::Hub;
-pub use link::{CloseReason, Conn, LiveBinding, LogEntry, Peer, Refusal};
+pub use link::{CloseReason, Conn, Lamp, LiveBinding, LiveLine, LogEntry, Peer, Refusal};
 pub use uplink::Uplink;

@@ -48,6 +48,26 @@ pub struct LiveBinding {
     pub detail: Vec<u8>,
 }
 
+/// What the line of one subscriber does at an edge: its phones and calls there.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct LiveLine {
+    /// The subscriber.
+    pub extension: Extension,
+    /// What it does, in the edges' own form (JSON); none when it has neither phone nor call there. The link does
+    /// not read it.
+    pub detail: Option<Vec<u8>>,
+}
+
+/// A watched line as it is at the members other than the watching one.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Lamp {
+    /// The subscriber.
+    pub extension: Extension,
+    /// What each member within reach says of it, nothing when it is at none of them; none when the member that
+    /// would know is beyond a cut.
+    pub said: Option<Vec<Vec<u8>>>,
+}
+
 /// A record that is gathered at the cluster server, such as a leg of a call.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LogEntry {

@@ -15,7 +15,7 @@ pub use convert::MalformedField;
 #[derive(Clone, PartialEq, prost::Message)]
 pub struct Frame {
     /// The message.
-    #[prost(oneof = "Body", tags = "1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 15")]
+    #[prost(oneof = "Body", tags = "1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17")]
     pub body: Option<Body>,
 }
 
@@ -61,9 +61,18 @@ pub enum Body {
     /// Both: I stop now, on purpose.
     #[prost(message, tag = "13")]
     Goodbye(Goodbye),
+    /// Node: what the lines of its phones do.
+    #[prost(message, tag = "14")]
+    Lines(Lines),
     /// Both: a piece of a message that is longer than a frame.
     #[prost(message, tag = "15")]
     Part(Part),
+    /// Node: the lines of other members that its phones watch.
+    #[prost(message, tag = "16")]
+    Watch(Watch),
+    /// Cluster server: what watched lines of other members do.
+    #[prost(message, tag = "17")]
+    Lamps(Lamps),
 }
 
 /// See [`Body::Hello`].
@@ -324,6 +333,73 @@ pub struct Live {
     /// Ended.
     #[prost(message, repeated, tag = "4")]
     pub unbound: Vec<Binding>,
+}
+
+/// What the line of a subscriber does at the node.
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct Line {
+    /// Whose.
+    #[prost(string, tag = "1")]
+    pub extension: String,
+    /// What it does, JSON, in the edges' own form.
+    #[prost(bytes = "vec", tag = "2")]
+    pub detail: Vec<u8>,
+}
+
+/// See [`Body::Lines`].
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct Lines {
+    /// A new full list begins: what was said before is void once the list is complete.
+    #[prost(bool, tag = "1")]
+    pub first: bool,
+    /// The full list is complete with this.
+    #[prost(bool, tag = "2")]
+    pub last: bool,
+    /// New or changed.
+    #[prost(message, repeated, tag = "3")]
+    pub lines: Vec<Line>,
+    /// Extensions without a phone or a call here any more.
+    #[prost(string, repeated, tag = "4")]
+    pub gone: Vec<String>,
+}
+
+/// See [`Body::Watch`].
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct Watch {
+    /// A new full list begins: what was watched before is watched no more unless it is in it.
+    #[prost(bool, tag = "1")]
+    pub first: bool,
+    /// The full list is complete with this.
+    #[prost(bool, tag = "2")]
+    pub last: bool,
+    /// Extensions watched from now on.
+    #[prost(string, repeated, tag = "3")]
+    pub begun: Vec<String>,
+    /// Extensions watched no more.
+    #[prost(string, repeated, tag = "4")]
+    pub ended: Vec<String>,
+}
+
+/// A watched line, as the other members know it.
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct Lamp {
+    /// Whose.
+    #[prost(string, tag = "1")]
+    pub extension: String,
+    /// False when the member that would know is beyond a cut.
+    #[prost(bool, tag = "2")]
+    pub known: bool,
+    /// What each other member says of it; empty when it has no phone at any of them.
+    #[prost(bytes = "vec", repeated, tag = "3")]
+    pub details: Vec<Vec<u8>>,
+}
+
+/// See [`Body::Lamps`].
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct Lamps {
+    /// Those that changed, or were asked for anew.
+    #[prost(message, repeated, tag = "1")]
+    pub lamps: Vec<Lamp>,
 }
 
 /// A record of the log.

@@ -6,7 +6,7 @@ use crate::digest::Digest;
 use crate::link::{Peer, Refusal};
 use crate::wire::convert::{MalformedField, digest};
 use crate::wire::{Hello, Position as WirePosition};
-use model::{Change, DongleId, Kind, MemberNumber, Position, Release};
+use model::{Change, DongleId, Extension, Kind, MemberNumber, Position, Release};
 use std::collections::BTreeSet;
 
 /// A node that is taken, as it described itself.
@@ -92,6 +92,12 @@ fn in_window(ours: Release, theirs: Release) -> bool {
 pub(super) fn touched_node(change: &Change) -> Option<MemberNumber> {
     let (kind, key) = change.subject();
     (kind == Kind::Node).then(|| key.parse().ok()).flatten()
+}
+
+/// The subscriber whose record a change touches.
+pub(super) fn touched_subscriber(change: &Change) -> Option<Extension> {
+    let (kind, key) = change.subject();
+    (kind == Kind::Subscriber).then(|| key.parse().ok()).flatten()
 }
 
 /// The node that a change removes.

@@ -10,7 +10,7 @@
 
 use crate::digest::Digest;
 use model::object::{Node, Object, Subscriber};
-use model::{Change, Kind, MemberNumber, Position, Record, Scope};
+use model::{Change, Extension, Kind, MemberNumber, Position, Record, Scope};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
@@ -127,6 +127,14 @@ impl Catalogue {
         let key = member.to_string();
         let held = self.records.get(&(Kind::Node, key.clone()))?;
         Node::from_json(&key, &held.record.value).ok()
+    }
+
+    /// The member at which the phones of a subscriber are at home; none for one that is at home everywhere.
+    pub(super) fn home_of(&self, extension: &Extension) -> Option<MemberNumber> {
+        match self.records.get(&(Kind::Subscriber, extension.as_str().to_owned()))?.audience {
+            Audience::Member(home) => Some(home),
+            Audience::Everyone | Audience::Nobody => None,
+        }
     }
 
     /// Every node of the cluster.

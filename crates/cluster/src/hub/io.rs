@@ -1,6 +1,6 @@
 //! What the cluster server's side is told, what it says, and the names of both for tables and people.
 
-use crate::link::{CloseReason, Conn, LiveBinding, LogEntry, Peer, Refusal};
+use crate::link::{CloseReason, Conn, Lamp, LiveBinding, LiveLine, LogEntry, Peer, Refusal};
 use crate::wire::Body;
 use model::{Change, Extension, MemberNumber, Position, Release};
 use std::time::Duration;
@@ -25,6 +25,10 @@ pub enum Input {
     },
     /// A log entry is on disk and can be acknowledged.
     Recorded(MemberNumber, String),
+    /// Lines of subscribers changed at the cluster server itself.
+    Lines(Vec<LiveLine>),
+    /// A phone of the cluster server watches this line, or none does any more.
+    Watch(Extension, bool),
     /// The cluster server stops: say goodbye.
     Stop,
     /// Time passed.
@@ -55,6 +59,8 @@ pub enum Output {
     Unbound(MemberNumber, Extension, String),
     /// Keep this entry, then say `Recorded`.
     Record(MemberNumber, LogEntry),
+    /// Lines that the cluster server's own phones watch are so at the nodes.
+    Lamps(Vec<Lamp>),
     /// The state of that node shown to people changed.
     StateChanged(MemberNumber, StateName),
     /// Something is wrong that an operator should see.
@@ -161,6 +167,10 @@ pub enum EventName {
     Heartbeat,
     /// Registrations at the node.
     Live,
+    /// Lines of the node.
+    Lines,
+    /// What phones of the node watch.
+    Watch,
     /// Entries for the log.
     Log,
     /// The node stops.
@@ -180,6 +190,8 @@ impl EventName {
         EventName::Hello,
         EventName::Heartbeat,
         EventName::Live,
+        EventName::Lines,
+        EventName::Watch,
         EventName::Log,
         EventName::Goodbye,
         EventName::Foreign,
@@ -191,7 +203,9 @@ impl EventName {
             Body::Hello(_) => EventName::Hello,
             Body::Heartbeat(_) => EventName::Heartbeat,
             Body::Live(_) => EventName::Live,
-            Body::Log(_) => EventName::Log,
+            Body::Lines(_) => EventName::Lines,
+        Body::Watch(_) => EventName::Watch,
+        Body::Log(_) => EventName::Log,
             Body::Goodbye(_) => EventName::Goodbye,
             _ => EventName::Foreign,
         }

@@ -8,6 +8,7 @@
 //! registrations outlive its link: they are then unreachable, not absent (DESIGN § 5.1).
 
 mod admission;
+mod board;
 mod catalogue;
 mod io;
 mod known;
@@ -19,9 +20,10 @@ use crate::digest::Digest;
 use crate::link::{CloseReason, Conn, LATE, LiveBinding, Peer, Refusal};
 use crate::uplink::milliseconds;
 use crate::wire::{Body, Goodbye, Heartbeat, Refuse};
+use board::Board;
 use catalogue::Catalogue;
 use known::Known;
-use model::{Change, ClusterId, MemberNumber, Position, Record, Release};
+use model::{Change, ClusterId, Extension, MemberNumber, Position, Record, Release};
 use session::{Greeting, Session, Taken};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -43,6 +45,7 @@ pub struct Settings {
 pub struct Hub {
     settings: Settings,
     catalogue: Catalogue,
+    board: Board,
     sessions: BTreeMap<Conn, Session>,
     nodes: BTreeMap<MemberNumber, Known>,
     deleted: BTreeSet<MemberNumber>,
@@ -66,6 +69,7 @@ impl Hub {
         Hub {
             settings,
             catalogue: Catalogue::new(position, records, recent),
+            board: Board::new(),
             sessions: BTreeMap::new(),
             nodes: BTreeMap::new(),
             deleted,
@@ -94,10 +98,18 @@ impl Hub {
             }
             Input::Committed { revision, changes } => self.committed(now, revision, changes, out),
             Input::Recorded(member, id) => self.recorded(now, member, id, out),
+            Input::Lines(lines) => {
+                let own = MemberNumber::CLUSTER_SERVER;
+                lines.into_iter().for_each(|line| self.board.note(own, line.extension, line.detail));
+            }
+            Input::Watch(extension, begins) => {
+                self.board.watches(MemberNumber::CLUSTER_SERVER, extension, begins);
+            }
             Input::Stop => self.stop(now, out),
             Input::Tick => {}
         }
         self.due(now, out);
+        self.show_lamps(now, out);
     }
 
     /// The next instant at which `Tick` is wanted: a heartbeat, or the end of somebody's patience.
@@ -188,7 +200,12 @@ impl Hub {
             (Some(Session::Greeting(_)), _) => Err("something before Hello".to_owned()),
             (Some(Session::Taken(taken)), body) => {
                 let known = self.nodes.entry(taken.member).or_insert_with(|| Known::new(now));
-                taken.message(known, &self.catalogue, now, body, out)
+                let board = &mut self.board;
+                match body {
+                    Body::Lines(lines) => board.lines(taken.member, lines).map_err(|fault| fault.to_string()),
+                    Body::Watch(watch) => board.watch(taken.member, watch).map_err(|fault| fault.to_string()),
+                    body => taken.message(known, &self.catalogue, now, body, out),
+                }
             }
         };
         if let Err(what) = outcome {
@@ -232,7 +249,9 @@ impl Hub {
     fn committed(&mut self, now: Duration, revision: u64, changes: Vec<Change>, out: &mut Vec<Output>) {
         let nodes_touched: Vec<MemberNumber> = changes.iter().filter_map(admission::touched_node).collect();
         self.deleted.extend(changes.iter().filter_map(admission::deleted_node));
+        let moved: Vec<Extension> = changes.iter().filter_map(admission::touched_subscriber).collect();
         self.catalogue.commit(revision, changes);
+        moved.iter().for_each(|extension| self.board.mark(extension));
         for member in nodes_touched {
             self.recheck(now, member, out);
         }
@@ -250,6 +269,7 @@ impl Hub {
                 self.refuse(now, conn, Refusal::DeletedNode, out);
             }
             self.nodes.remove(&member);
+            self.board.forget(member);
             return;
         };
         self.deleted.remove(&member);
@@ -307,12 +327,30 @@ impl Hub {
         }
     }
 
+    /// Lamps that are not as they were shown last go to whoever watches them.
+    fn show_lamps(&mut self, now: Duration, out: &mut Vec<Output>) {
+        let due: Vec<MemberNumber> = self.board.due().collect();
+        for member in due {
+            if member.is_cluster_server() {
+                loop {
+                    let lamps = self.board.next_lamps(member, &self.catalogue);
+                    if lamps.is_empty() {
+                        break;
+                    }
+                    out.push(Output::Lamps(lamps));
+                }
+            } else if let Some(conn) = self.nodes.get(&member).and_then(|known| known.conn) {
+                self.pump(now, conn, out);
+            }
+        }
+    }
+
     /// Produces what the line has room for, and hands it to the shell.
     fn pump(&mut self, now: Duration, conn: Conn, out: &mut Vec<Output>) {
         let Some(session) = self.sessions.get_mut(&conn) else { return };
         loop {
             if let Session::Taken(taken) = session {
-                taken.produce(&self.catalogue);
+                taken.produce(&self.catalogue, &mut self.board);
             }
             match session.line().flush(now) {
                 Some(bytes) => out.push(Output::Send(conn, bytes)),
@@ -355,6 +393,7 @@ impl Hub {
             return;
         };
         known.conn = None;
+        self.board.lost(member);
         if known.state == StateName::Connected {
             out.push(Output::Down { member, since });
         }

@@ -1,6 +1,7 @@
 //! One connection of a node, from its first byte to its end.
 
 use super::admission::Admitted;
+use super::board::Board;
 use super::catalogue::Catalogue;
 use super::known::Known;
 use super::{Fault, Output, Settings, StateName};
@@ -195,9 +196,11 @@ impl Taken {
     }
 
     /// Sends what there is to send, as long as the line has room.
-    pub(super) fn produce(&mut self, catalogue: &Catalogue) {
+    pub(super) fn produce(&mut self, catalogue: &Catalogue, board: &mut Board) {
         while self.line.has_room() {
-            match self.next_message(catalogue) {
+            let member = self.member;
+            let lamps = || board.next_message(member, catalogue).map(Body::Lamps);
+            match self.next_message(catalogue).or_else(lamps) {
                 Some(body) => self.line.send(&body),
                 None => return,
             }

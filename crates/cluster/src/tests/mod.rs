@@ -2,6 +2,7 @@
 
 mod admission;
 mod catching_up;
+mod lamps;
 mod silence;
 mod table;
 mod world;

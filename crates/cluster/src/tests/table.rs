@@ -4,11 +4,11 @@
 use super::world::{T0, identity, member, peer};
 use crate::Digest;
 use crate::framer::{Framer, frames};
-use crate::link::{Conn, LiveBinding, LogEntry, Refusal};
+use crate::link::{Conn, LiveBinding, LiveLine, LogEntry, Refusal};
 use crate::uplink::{EventName, Input, Output, StateName, Uplink};
 use crate::wire::{
-    Authority, Body, Changes, Current, Goodbye, Heartbeat, Hello, LogAck, Position as WirePosition, Refuse,
-    SnapshotBegin, SnapshotEnd, SnapshotRecords, Welcome,
+    Authority, Body, Changes, Current, Goodbye, Heartbeat, Hello, Lamps, LogAck, Position as WirePosition,
+    Refuse, SnapshotBegin, SnapshotEnd, SnapshotRecords, Welcome,
 };
 use model::Position;
 use std::fmt::Write as _;
@@ -78,6 +78,11 @@ fn event(name: EventName) -> (Duration, Input) {
                 LiveBinding { extension: "2101".parse().unwrap(), device: "d".into(), detail: vec![] };
             return (Duration::ZERO, Input::Bound(binding));
         }
+        EventName::Line => {
+            let line = LiveLine { extension: "2101".parse().unwrap(), detail: Some(vec![]) };
+            return (Duration::ZERO, Input::Lines(vec![line]));
+        }
+        EventName::Interest => return (Duration::ZERO, Input::Watch("2201".parse().unwrap(), true)),
         EventName::Log => {
             return (Duration::ZERO, Input::Log(LogEntry { id: "l".into(), body: vec![] }));
         }
@@ -93,6 +98,7 @@ fn event(name: EventName) -> (Duration, Input) {
         EventName::SnapshotEnd => Body::SnapshotEnd(SnapshotEnd::default()),
         EventName::Changes => Body::Changes(Changes { revision: 6, follows: 5, changes: vec![] }),
         EventName::Current => Body::Current(Current { revision: 5 }),
+        EventName::Lamps => Body::Lamps(Lamps::default()),
         EventName::LogAck => Body::LogAck(LogAck { ids: vec!["l".into()] }),
         EventName::Goodbye => Body::Goodbye(Goodbye {}),
         EventName::Foreign => Body::Hello(Hello::default()),
@@ -142,6 +148,7 @@ fn words_of(output: &Output) -> Vec<String> {
         Output::ApplySnapshot { .. } => vec!["apply snapshot".into()],
         Output::Up => vec!["up".into()],
         Output::Down => vec!["down".into()],
+        Output::Lamps(_) => vec!["lamps".into()],
         Output::LogAcked(_) => vec!["log acked".into()],
         Output::WantLogs => vec!["want logs".into()],
         Output::Fault(_) => vec!["fault".into()],

@@ -15,11 +15,13 @@ mod states;
 
 use crate::digest::{Digest, Inventory};
 use crate::framer::FrameError;
-use crate::link::{CloseReason, Conn, JITTER_MS_MAX, LATE, LiveBinding, LogEntry, Peer, Refusal};
+use crate::link::{
+    CloseReason, Conn, JITTER_MS_MAX, LATE, Lamp, LiveBinding, LiveLine, LogEntry, Peer, Refusal,
+};
 use crate::wire::{Body, Heartbeat, Hello};
 use journal::Journal;
 use model::{Change, ClusterId, DongleId, HardwareType, Kind, MemberNumber, Position, Record, Release};
-use publication::Publication;
+use publication::{Interest, LineStates, Registrations};
 use sha2::{Digest as _, Sha256};
 use states::State;
 use std::collections::BTreeMap;
@@ -57,6 +59,10 @@ pub enum Input {
     Bound(LiveBinding),
     /// A registration ended: extension and device.
     Unbound(model::Extension, String),
+    /// Lines of subscribers changed here.
+    Lines(Vec<LiveLine>),
+    /// A phone here watches this line, or none does any more.
+    Watch(model::Extension, bool),
     /// A record for the cluster server's log. Kept here until it is acknowledged.
     Log(LogEntry),
     /// The member stops: say goodbye.
@@ -92,6 +98,8 @@ pub enum Output {
     Up,
     /// The uplink carries nothing any more.
     Down,
+    /// Watched lines are so at the other members. All of them are unknown again at [`Output::Down`].
+    Lamps(Vec<Lamp>),
     /// The cluster server has these log entries: they need not be kept for it.
     LogAcked(Vec<String>),
     /// There is room again: give the entries that were not acknowledged yet as `Log`, oldest first.
@@ -172,6 +180,8 @@ pub enum EventName {
     Changes,
     /// The end of catching up.
     Current,
+    /// What watched lines do at other members.
+    Lamps,
     /// Log entries are kept at the cluster server.
     LogAck,
     /// The cluster server stops.
@@ -182,6 +192,10 @@ pub enum EventName {
     Applied,
     /// A registration began or ended.
     Registration,
+    /// A line here changed.
+    Line,
+    /// Phones here watch other lines than before.
+    Interest,
     /// An entry for the log.
     Log,
     /// This member stops.
@@ -206,11 +220,14 @@ impl EventName {
         EventName::SnapshotEnd,
         EventName::Changes,
         EventName::Current,
+        EventName::Lamps,
         EventName::LogAck,
         EventName::Goodbye,
         EventName::Foreign,
         EventName::Applied,
         EventName::Registration,
+        EventName::Line,
+        EventName::Interest,
         EventName::Log,
         EventName::Stop,
     ];
@@ -229,6 +246,8 @@ enum Event {
     Message(Body),
     Applied,
     Registration,
+    Line,
+    Interest,
     Log,
     Stop,
 }
@@ -245,6 +264,8 @@ impl Event {
             Event::Room(_) => EventName::Room,
             Event::Applied => EventName::Applied,
             Event::Registration => EventName::Registration,
+            Event::Line => EventName::Line,
+            Event::Interest => EventName::Interest,
             Event::Log => EventName::Log,
             Event::Stop => EventName::Stop,
             Event::Message(Body::Welcome(_)) => EventName::Welcome,
@@ -255,11 +276,17 @@ impl Event {
             Event::Message(Body::SnapshotEnd(_)) => EventName::SnapshotEnd,
             Event::Message(Body::Changes(_)) => EventName::Changes,
             Event::Message(Body::Current(_)) => EventName::Current,
+            Event::Message(Body::Lamps(_)) => EventName::Lamps,
             Event::Message(Body::LogAck(_)) => EventName::LogAck,
             Event::Message(Body::Goodbye(_)) => EventName::Goodbye,
-            Event::Message(Body::Hello(_) | Body::Live(_) | Body::Log(_) | Body::Part(_)) => {
-                EventName::Foreign
-            }
+            Event::Message(
+                Body::Hello(_)
+                | Body::Live(_)
+                | Body::Lines(_)
+                | Body::Watch(_)
+                | Body::Log(_)
+                | Body::Part(_),
+            ) => EventName::Foreign,
         }
     }
 }
@@ -297,7 +324,9 @@ struct Node {
     position: Position,
     durable: u64,
     inventory: Inventory,
-    registrations: Publication,
+    registrations: Registrations,
+    lines: LineStates,
+    interest: Interest,
     journal: Journal,
     cluster_revision: u64,
     /// The last fault told, so that a second of refusals is not a second of alarms.
@@ -323,7 +352,9 @@ impl Uplink {
             position,
             durable: position.revision,
             inventory: Inventory::of(records),
-            registrations: Publication::default(),
+            registrations: Registrations::default(),
+            lines: LineStates::default(),
+            interest: Interest::default(),
             journal: Journal::default(),
             cluster_revision: position.revision,
             fault: None,
@@ -352,6 +383,19 @@ impl Uplink {
             Input::Unbound(extension, device) => {
                 self.node.registrations.unbound(extension, device);
                 self.step(now, Event::Registration, out);
+            }
+            Input::Lines(lines) => {
+                lines.into_iter().for_each(|line| self.node.lines.say(line));
+                self.step(now, Event::Line, out);
+            }
+            Input::Watch(extension, begins) => {
+                let interest = &mut self.node.interest;
+                if begins {
+                    interest.begin(extension)
+                } else {
+                    interest.end(extension)
+                }
+                self.step(now, Event::Interest, out);
             }
             Input::Log(entry) => {
                 self.node.journal.add(entry);
@@ -462,8 +506,7 @@ impl Uplink {
         };
         loop {
             while line.has_room() {
-                let live = self.node.registrations.next_message().map(Body::Live);
-                match live.or_else(|| self.node.journal.next_message().map(Body::Log)) {
+                match self.node.next_message() {
                     Some(body) => line.send(&body),
                     None => break,
                 }
@@ -500,6 +543,14 @@ impl Node {
             unix_ms: milliseconds(now),
             instance: self.instance,
         })
+    }
+
+    /// What there is to tell, what calls need first.
+    fn next_message(&mut self) -> Option<Body> {
+        let live = self.registrations.next_message().map(Body::Live);
+        live.or_else(|| self.interest.next_message().map(Body::Watch))
+            .or_else(|| self.lines.next_message().map(Body::Lines))
+            .or_else(|| self.journal.next_message().map(Body::Log))
     }
 
     fn heartbeat(&self, now: Duration, snapshots: u32) -> Heartbeat {

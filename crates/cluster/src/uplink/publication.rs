@@ -1,50 +1,71 @@
-//! What the node tells of its registrations: all of them once per connection, then each change.
+//! What the node tells of its live state (registrations, lines, watched lines): all of it once per connection,
+//! then each change.
 //!
-//! It is produced when the line has room. A registration that changes ten times meanwhile is told once, so
-//! nothing grows with the rate of changes.
+//! It is produced when the line has room. An entry that changes ten times meanwhile is told once, so nothing
+//! grows with the rate of changes.
 
-use crate::link::LiveBinding;
-use crate::wire::{Binding, Live};
+use crate::link::{LiveBinding, LiveLine};
+use crate::wire::{Binding, Line, Lines, Live, Watch};
 use model::Extension;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
 
-/// Registrations in one message.
+/// Entries in one message.
 const BATCH_MAX: usize = 50;
-/// Bytes of the detail of a registration; more is left out.
+/// Bytes of the detail of an entry; more is left out.
 const DETAIL_BYTES_MAX: usize = 4 * 1024;
 
-type Name = (Extension, String);
-
-/// See the module.
-#[derive(Debug, Default)]
-pub(super) struct Publication {
-    held: BTreeMap<Name, LiveBinding>,
-    changed: BTreeSet<Name>,
-    full: Option<Full>,
+/// One kind of live state. See the module.
+#[derive(Debug)]
+pub(super) struct Publication<K, V> {
+    held: BTreeMap<K, V>,
+    changed: BTreeSet<K>,
+    full: Option<Full<K>>,
 }
+
+/// Which device of which subscriber.
+type Name = (Extension, String);
+/// Registrations by subscriber and device, with what people are shown.
+pub(super) type Registrations = Publication<Name, Vec<u8>>;
+/// What lines do.
+pub(super) type LineStates = Publication<Extension, Vec<u8>>;
+/// Lines of other members that phones here watch.
+pub(super) type Interest = Publication<Extension, ()>;
 
 /// How far the full list has been told.
 #[derive(Debug)]
-enum Full {
+enum Full<K> {
     Begin,
-    After(Name),
+    After(K),
 }
 
-impl Publication {
-    pub(super) fn bound(&mut self, mut binding: LiveBinding) {
-        if binding.detail.len() > DETAIL_BYTES_MAX {
-            binding.detail.clear();
+/// What goes into one message.
+struct Batch<K, V> {
+    first: bool,
+    last: bool,
+    held: Vec<(K, V)>,
+    gone: Vec<K>,
+}
+
+impl<K, V> Default for Publication<K, V> {
+    fn default() -> Publication<K, V> {
+        Publication { held: BTreeMap::new(), changed: BTreeSet::new(), full: None }
+    }
+}
+
+impl<K: Ord + Clone, V: Clone + PartialEq> Publication<K, V> {
+    /// This is so from now on. What is so already is not told again.
+    fn set(&mut self, key: K, value: V) {
+        if self.held.get(&key) != Some(&value) {
+            self.changed.insert(key.clone());
+            self.held.insert(key, value);
         }
-        let name = (binding.extension.clone(), binding.device.clone());
-        self.changed.insert(name.clone());
-        self.held.insert(name, binding);
     }
 
-    pub(super) fn unbound(&mut self, extension: Extension, device: String) {
-        let name = (extension, device);
-        if self.held.remove(&name).is_some() {
-            self.changed.insert(name);
+    /// This is no more.
+    fn remove(&mut self, key: K) {
+        if self.held.remove(&key).is_some() {
+            self.changed.insert(key);
         }
     }
 
@@ -54,43 +75,96 @@ impl Publication {
         self.changed.clear();
     }
 
-    /// The next message, if there is anything to tell.
-    pub(super) fn next_message(&mut self) -> Option<Live> {
+    /// What to tell next, if there is anything to tell.
+    fn next_batch(&mut self) -> Option<Batch<K, V>> {
         match self.full.take() {
             Some(full) => Some(self.next_of_full(full)),
             None => self.next_changes(),
         }
     }
 
-    fn next_of_full(&mut self, full: Full) -> Live {
+    fn next_of_full(&mut self, full: Full<K>) -> Batch<K, V> {
         let first = matches!(full, Full::Begin);
         let from = match full {
             Full::Begin => Bound::Unbounded,
-            Full::After(name) => Bound::Excluded(name),
+            Full::After(key) => Bound::Excluded(key),
         };
-        let batch: Vec<(&Name, &LiveBinding)> =
-            self.held.range((from, Bound::Unbounded)).take(BATCH_MAX).collect();
-        let bound = batch.iter().map(|(_, binding)| Binding::from(*binding)).collect();
-        let last = batch.len() < BATCH_MAX;
-        if let (false, Some((name, _))) = (last, batch.last()) {
-            self.full = Some(Full::After((*name).clone()));
+        let rest = self.held.range((from, Bound::Unbounded)).take(BATCH_MAX);
+        let held: Vec<(K, V)> = rest.map(|(key, value)| (key.clone(), value.clone())).collect();
+        let last = held.len() < BATCH_MAX;
+        if let (false, Some((key, _))) = (last, held.last()) {
+            self.full = Some(Full::After(key.clone()));
         }
-        Live { first, last, bound, unbound: Vec::new() }
+        Batch { first, last, held, gone: Vec::new() }
     }
 
-    fn next_changes(&mut self) -> Option<Live> {
-        let mut live = Live::default();
+    fn next_changes(&mut self) -> Option<Batch<K, V>> {
+        let mut batch = Batch { first: false, last: false, held: Vec::new(), gone: Vec::new() };
         for _ in 0..BATCH_MAX {
-            let Some(name) = self.changed.pop_first() else { break };
-            match self.held.get(&name) {
-                Some(binding) => live.bound.push(binding.into()),
-                None => live.unbound.push(Binding {
-                    extension: name.0.into(),
-                    device: name.1,
-                    detail: Vec::new(),
-                }),
+            let Some(key) = self.changed.pop_first() else { break };
+            match self.held.get(&key) {
+                Some(value) => batch.held.push((key, value.clone())),
+                None => batch.gone.push(key),
             }
         }
-        (!live.bound.is_empty() || !live.unbound.is_empty()).then_some(live)
+        (!batch.held.is_empty() || !batch.gone.is_empty()).then_some(batch)
+    }
+}
+
+impl Registrations {
+    pub(super) fn bound(&mut self, mut binding: LiveBinding) {
+        if binding.detail.len() > DETAIL_BYTES_MAX {
+            binding.detail.clear();
+        }
+        self.set((binding.extension, binding.device), binding.detail);
+    }
+
+    pub(super) fn unbound(&mut self, extension: Extension, device: String) {
+        self.remove((extension, device));
+    }
+
+    pub(super) fn next_message(&mut self) -> Option<Live> {
+        let said = |((extension, device), detail): (Name, Vec<u8>)| Binding {
+            extension: extension.into(),
+            device,
+            detail,
+        };
+        let Batch { first, last, held, gone } = self.next_batch()?;
+        let bound = held.into_iter().map(said).collect();
+        let unbound = gone.into_iter().map(|name| said((name, Vec::new()))).collect();
+        Some(Live { first, last, bound, unbound })
+    }
+}
+
+impl LineStates {
+    pub(super) fn say(&mut self, line: LiveLine) {
+        match line.detail {
+            Some(detail) if detail.len() <= DETAIL_BYTES_MAX => self.set(line.extension, detail),
+            Some(_) => self.set(line.extension, Vec::new()),
+            None => self.remove(line.extension),
+        }
+    }
+
+    pub(super) fn next_message(&mut self) -> Option<Lines> {
+        let Batch { first, last, held, gone } = self.next_batch()?;
+        let line = |(extension, detail): (Extension, Vec<u8>)| Line { extension: extension.into(), detail };
+        let lines = held.into_iter().map(line).collect();
+        Some(Lines { first, last, lines, gone: gone.into_iter().map(Into::into).collect() })
+    }
+}
+
+impl Interest {
+    pub(super) fn begin(&mut self, extension: Extension) {
+        self.set(extension, ());
+    }
+
+    pub(super) fn end(&mut self, extension: Extension) {
+        self.remove(extension);
+    }
+
+    pub(super) fn next_message(&mut self) -> Option<Watch> {
+        let Batch { first, last, held, gone } = self.next_batch()?;
+        let begun = held.into_iter().map(|(extension, ())| extension.into()).collect();
+        Some(Watch { first, last, begun, ended: gone.into_iter().map(Into::into).collect() })
     }
 }

@@ -1,7 +1,7 @@
 //! The states of a node: a variant a state, a function a state (`docs/design/link.md` has the table).
 //!
-//! What does not depend on the state happens before (`Uplink::handle`): a registration or a log entry is
-//! noted in every state. Events that mean nothing in a state leave it as it is.
+//! What does not depend on the state happens before (`Uplink::handle`): a registration, a line, a watched line
+//! or a log entry is noted in every state. Events that mean nothing in a state leave it as it is.
 
 use super::snapshot::{Assembly, NotWhole};
 use super::{Event, Fault, Node, Output, StateName};
@@ -233,9 +233,13 @@ fn connecting(
             }
             State::Connecting(state)
         }
-        Event::DialDue | Event::BeatDue | Event::Applied | Event::Registration | Event::Log => {
-            State::Connecting(state)
-        }
+        Event::DialDue
+        | Event::BeatDue
+        | Event::Applied
+        | Event::Registration
+        | Event::Line
+        | Event::Interest
+        | Event::Log => State::Connecting(state),
     }
 }
 
@@ -307,6 +311,8 @@ impl Connecting {
         };
         node.cluster_revision = authority.revision;
         node.registrations.restart();
+        node.lines.restart();
+        node.interest.restart();
         node.journal.restart();
         line.beat(now, node.heartbeat(now, 0));
         let (since, dialled) = (self.since, self.dialled);
@@ -360,9 +366,13 @@ impl Session {
                 self.line.sent(now, bytes);
                 Ok(Taken::Noted)
             }
-            Event::DialDue | Event::Established(_) | Event::Applied | Event::Registration | Event::Log => {
-                Ok(Taken::Noted)
-            }
+            Event::DialDue
+            | Event::Established(_)
+            | Event::Applied
+            | Event::Registration
+            | Event::Line
+            | Event::Interest
+            | Event::Log => Ok(Taken::Noted),
         }
     }
 
@@ -387,6 +397,11 @@ impl Session {
             Body::SnapshotEnd(end) => self.snapshot_ends(node, now, &end.digest, out),
             Body::Changes(changes) => self.changed(node, now, changes, out),
             Body::Current(current) => self.caught_up(node, now, current.revision, out),
+            Body::Lamps(lamps) => {
+                let parsed = lamps.lamps.into_iter().map(crate::wire::Lamp::parsed);
+                out.push(Output::Lamps(parsed.collect::<Result<_, _>>()?));
+                Ok(Taken::Noted)
+            }
             Body::LogAck(ack) => {
                 if node.journal.acknowledged(&ack.ids) {
                     out.push(Output::WantLogs);
@@ -396,9 +411,12 @@ impl Session {
             }
             Body::Goodbye(_) => Err(Broken::Goodbye),
             Body::Refuse(refuse) => Err(Broken::Refused(refuse.refusal())),
-            Body::Hello(_) | Body::Welcome(_) | Body::Live(_) | Body::Log(_) => {
-                broken("a message that has no place here")
-            }
+            Body::Hello(_)
+            | Body::Welcome(_)
+            | Body::Live(_)
+            | Body::Lines(_)
+            | Body::Watch(_)
+            | Body::Log(_) => broken("a message that has no place here"),
             Body::Part(_) => broken("a part within parts"),
         }
     }

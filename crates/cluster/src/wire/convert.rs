@@ -1,9 +1,11 @@
 //! Between the messages and the model's types. What a peer wrote wrongly is a typed fault; what only a later
 //! release knows is `None` and skipped.
 
-use super::{Binding, Change, Deletion, LogEntry, Position, Record, Refuse, RefuseReason, Step};
+use super::{
+    Binding, Change, Deletion, Lamp as WireLamp, LogEntry, Position, Record, Refuse, RefuseReason, Step,
+};
 use crate::digest::Digest;
-use crate::link::{LiveBinding, LogEntry as Entry, Refusal};
+use crate::link::{Lamp, LiveBinding, LogEntry as Entry, Refusal};
 use model::{Extension, Kind};
 
 /// A field of a message cannot be what it says. The peer's fault.
@@ -81,8 +83,29 @@ impl From<&LiveBinding> for Binding {
 impl Binding {
     /// The registration it is about.
     pub(crate) fn parsed(self) -> Result<LiveBinding, MalformedField> {
-        let extension = Extension::try_from(self.extension).map_err(|_| MalformedField("extension"))?;
-        Ok(LiveBinding { extension, device: self.device, detail: self.detail })
+        Ok(LiveBinding { extension: extension(self.extension)?, device: self.device, detail: self.detail })
+    }
+}
+
+/// The extension of a text field.
+pub(crate) fn extension(text: String) -> Result<Extension, MalformedField> {
+    Extension::try_from(text).map_err(|_| MalformedField("extension"))
+}
+
+impl From<&Lamp> for WireLamp {
+    fn from(lamp: &Lamp) -> WireLamp {
+        WireLamp {
+            extension: lamp.extension.as_str().to_owned(),
+            known: lamp.said.is_some(),
+            details: lamp.said.clone().unwrap_or_default(),
+        }
+    }
+}
+
+impl WireLamp {
+    /// The lamp it is about.
+    pub(crate) fn parsed(self) -> Result<Lamp, MalformedField> {
+        Ok(Lamp { extension: extension(self.extension)?, said: self.known.then_some(self.details) })
     }
 }
 

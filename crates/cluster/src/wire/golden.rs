@@ -17,6 +17,10 @@ fn binding() -> Binding {
     Binding { extension: "2101".into(), device: "urn:uuid:1".into(), detail: b"{}".to_vec() }
 }
 
+fn line() -> Line {
+    Line { extension: "2101".into(), detail: b"{}".to_vec() }
+}
+
 /// One of each, with every field set.
 fn messages() -> Vec<Body> {
     let deletion = Deletion { kind: 4, key: "guest".into(), revision: 301 };
@@ -64,6 +68,16 @@ fn messages() -> Vec<Body> {
         Body::LogAck(LogAck { ids: vec!["l-1".into()] }),
         Body::Goodbye(Goodbye {}),
         Body::Part(Part { bytes: vec![1, 2, 3], last: true }),
+        Body::Lines(Lines { first: true, last: true, lines: vec![line()], gone: vec!["2102".into()] }),
+        Body::Watch(Watch {
+            first: true,
+            last: true,
+            begun: vec!["2201".into()],
+            ended: vec!["2202".into()],
+        }),
+        Body::Lamps(Lamps {
+            lamps: vec![Lamp { extension: "2201".into(), known: true, details: vec![b"{}".to_vec()] }],
+        }),
     ]
 }
 

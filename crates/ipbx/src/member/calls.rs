@@ -306,7 +306,8 @@ impl Centre {
             | LinkNotice::Up
             | LinkNotice::Down
             | LinkNotice::Changes(_)
-            | LinkNotice::Snapshot(_) => {}
+            | LinkNotice::Snapshot(_)
+            | LinkNotice::Lamps(_) => {}
         }
     }
 }
@@ -325,7 +326,11 @@ fn member_of(notice: &LinkNotice) -> Option<MemberNumber> {
         | LinkNotice::LiveReset(member, _)
         | LinkNotice::Bound(member, _)
         | LinkNotice::Unbound(member, _, _) => Some(*member),
-        LinkNotice::Up | LinkNotice::Down | LinkNotice::Changes(_) | LinkNotice::Snapshot(_) => None,
+        LinkNotice::Up
+        | LinkNotice::Down
+        | LinkNotice::Changes(_)
+        | LinkNotice::Snapshot(_)
+        | LinkNotice::Lamps(_) => None,
     }
 }
 

@@ -1,7 +1,7 @@
 //! The values that go into the two halves of a member and come out of them.
 
 use call::{BindingChange, CallId, CallRecord, CallView};
-use cluster::{CloseReason, Conn, LiveBinding, LogEntry, Peer};
+use cluster::{CloseReason, Conn, Lamp, LiveBinding, LiveLine, LogEntry, Peer};
 use model::{Change, Extension, MemberNumber, Position, Record};
 use sip::{Flow, Message};
 use std::time::Duration;
@@ -85,6 +85,10 @@ pub enum CallNotice {
     Bound(LiveBinding),
     /// A registration here ended.
     Unbound(Extension, String),
+    /// Lines changed here.
+    Lines(Vec<LiveLine>),
+    /// A phone here watches this line, or none does any more.
+    Watch(Extension, bool),
     /// A record for the cluster server.
     Log(LogEntry),
 }
@@ -110,6 +114,8 @@ pub enum LinkNotice {
     Bound(MemberNumber, LiveBinding),
     /// On the cluster server: a registration at a node ended.
     Unbound(MemberNumber, Extension, String),
+    /// Watched lines are so at the other members; on a node all are unknown again at `Down`.
+    Lamps(Vec<Lamp>),
 }
 
 /// What the link side is told.

@@ -66,6 +66,8 @@ fn for_uplink(input: LinkInput) -> Option<uplink::Input> {
         LinkInput::Applied(position) => uplink::Input::Applied(position),
         LinkInput::Calls(CallNotice::Bound(binding)) => uplink::Input::Bound(binding),
         LinkInput::Calls(CallNotice::Unbound(extension, device)) => uplink::Input::Unbound(extension, device),
+        LinkInput::Calls(CallNotice::Lines(lines)) => uplink::Input::Lines(lines),
+        LinkInput::Calls(CallNotice::Watch(extension, begins)) => uplink::Input::Watch(extension, begins),
         LinkInput::Calls(CallNotice::Log(entry)) => uplink::Input::Log(entry),
         LinkInput::Stop => uplink::Input::Stop,
         LinkInput::Tick => uplink::Input::Tick,
@@ -89,6 +91,7 @@ fn from_uplink(output: uplink::Output, out: &mut Vec<LinkOutput>) {
         }
         uplink::Output::Up => LinkOutput::ToCalls(LinkNotice::Up),
         uplink::Output::Down => LinkOutput::ToCalls(LinkNotice::Down),
+        uplink::Output::Lamps(lamps) => LinkOutput::ToCalls(LinkNotice::Lamps(lamps)),
         uplink::Output::LogAcked(ids) => LinkOutput::LogAcked(ids),
         uplink::Output::WantLogs => LinkOutput::WantLogs,
         uplink::Output::StateChanged(state) => LinkOutput::UplinkState(state),
@@ -97,7 +100,7 @@ fn from_uplink(output: uplink::Output, out: &mut Vec<LinkOutput>) {
     out.push(said);
 }
 
-/// The cluster server's own phones are found by its own edge: what its calls say is not the hub's matter.
+/// The cluster server's own phones are found by its own edge: of what its calls say only lines are the hub's matter.
 fn for_hub(input: LinkInput) -> Option<hub::Input> {
     Some(match input {
         LinkInput::Connected(conn, peer) => hub::Input::Connected(conn, peer),
@@ -106,6 +109,8 @@ fn for_hub(input: LinkInput) -> Option<hub::Input> {
         LinkInput::Closed(conn) => hub::Input::Closed(conn),
         LinkInput::Committed { revision, changes } => hub::Input::Committed { revision, changes },
         LinkInput::Recorded(member, id) => hub::Input::Recorded(member, id),
+        LinkInput::Calls(CallNotice::Lines(lines)) => hub::Input::Lines(lines),
+        LinkInput::Calls(CallNotice::Watch(extension, begins)) => hub::Input::Watch(extension, begins),
         LinkInput::Stop => hub::Input::Stop,
         LinkInput::Tick => hub::Input::Tick,
         LinkInput::Applied(_) | LinkInput::Calls(_) => return None,
@@ -123,6 +128,7 @@ fn from_hub(output: hub::Output) -> LinkOutput {
         hub::Output::Unbound(member, extension, device) => {
             LinkOutput::ToCalls(LinkNotice::Unbound(member, extension, device))
         }
+        hub::Output::Lamps(lamps) => LinkOutput::ToCalls(LinkNotice::Lamps(lamps)),
         hub::Output::Record(member, entry) => LinkOutput::KeepLog(member, entry),
         hub::Output::StateChanged(member, state) => LinkOutput::NodeState(member, state),
         hub::Output::Fault(fault) => LinkOutput::Fault(LinkFault::Hub(fault)),
