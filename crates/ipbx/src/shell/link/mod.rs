@@ -222,7 +222,8 @@ impl LinkThread {
             | LinkNotice::Snapshot(_)
             | LinkNotice::LiveReset(..)
             | LinkNotice::Bound(..)
-            | LinkNotice::Unbound(..) => {}
+            | LinkNotice::Unbound(..)
+            | LinkNotice::Lamps(_) => {}
         }
         self.around.engine.tell(CallInput::Link(notice));
     }
