@@ -80,7 +80,7 @@ fn first_records(store: &ConfigStore, settings: &ClusterSettings) -> Result<(), 
         commit = commit.put(Kind::Cluster, Cluster::KEY, cluster.to_json()?);
     }
     if store.get(Kind::FeatureClass, DEFAULT_CLASS)?.is_none() {
-        let class = FeatureClass { description: "bars nothing".to_owned(), barred: Vec::new() };
+        let class = FeatureClass { description: "bars nothing".to_owned(), ..FeatureClass::default() };
         commit = commit.put(Kind::FeatureClass, DEFAULT_CLASS, class.to_json()?);
     }
     if !has_general_purpose(store)? {

@@ -9,7 +9,7 @@ pub mod subscriber;
 
 pub use cluster::{Cluster, Node};
 pub use numbering::{NumberingRange, RangeUse};
-pub use rights::{BarredNumbers, FeatureClass};
+pub use rights::{BarredNumbers, FeatureClass, Sight};
 pub use special::SpecialNumber;
 pub use subscriber::{Credentials, Subscriber};
 

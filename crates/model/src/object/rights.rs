@@ -1,4 +1,4 @@
-//! Who may call what: feature classes (SYN-02, IMP-11) and barred numbers (SYN-08, IMP-10).
+//! Who may call and see what: feature classes (SYN-02, IMP-11, TRM-05) and barred numbers (SYN-08, IMP-10).
 
 use super::{Object, ObjectError, invalid};
 use crate::ids::Extension;
@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 pub const ENTRIES_MAX: usize = 1_000;
 
 /// A feature class; the key is its name. A subscriber has exactly one.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FeatureClass {
     /// What it is for, in the operator's words.
     #[serde(default)]
@@ -17,6 +17,22 @@ pub struct FeatureClass {
     /// Keys of the barred-number lists that apply to its subscribers.
     #[serde(default)]
     pub barred: Vec<String>,
+    /// What its subscribers may see of the lines of those they may call.
+    #[serde(default)]
+    pub sees: Sight,
+}
+
+/// What may be seen of the line of another subscriber (TRM-05).
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Sight {
+    /// Nothing: watching is refused.
+    Nothing,
+    /// What the line does, not with whom.
+    #[default]
+    States,
+    /// With whom as well, unless that party keeps its number private.
+    Parties,
 }
 
 impl Object for FeatureClass {

@@ -136,7 +136,7 @@ fn given(value: Option<String>) -> Result<String, Fault> {
 fn columns(kind: &str) -> Vec<(&'static str, String)> {
     let fields: &[&str] = match kind {
         "numbering-range" => &["first", "last", "use"],
-        "feature-class" => &["description", "barred"],
+        "feature-class" => &["description", "barred", "sees"],
         "barred-numbers" => &["prefixes"],
         "special-number" => &["description", "emergency", "target", "local_targets"],
         "subscriber" => &["name", "feature_class", "home", "general_purpose"],

@@ -69,7 +69,12 @@ const CLASSES: Noun = Noun {
     one: "class",
     many: "classes",
     about: "What a subscriber may do. Every subscriber has exactly one class.",
-    columns: &[column("name", "Name"), column("about", "Description"), column("barred", "Barred lists")],
+    columns: &[
+        column("name", "Name"),
+        column("about", "Description"),
+        column("barred", "Barred lists"),
+        column("sees", "Sees of lines"),
+    ],
     refers: &[Kind::BarredNumbers],
 };
 
@@ -212,7 +217,10 @@ impl Noun {
                     Cell::Text(text(value, "use")),
                 ]
             }
-            Kind::FeatureClass => vec![or_none(text(value, "description")), few(&list(value, "barred"))],
+            Kind::FeatureClass => {
+                let barred = few(&list(value, "barred"));
+                vec![or_none(text(value, "description")), barred, Cell::Text(sees(value))]
+            }
             Kind::BarredNumbers => {
                 let prefixes = list(value, "prefixes");
                 vec![few(&prefixes), Cell::Number(u64::try_from(prefixes.len()).unwrap_or(u64::MAX))]
@@ -281,7 +289,11 @@ impl Noun {
                 json!({ "first": sent.get("first"), "last": sent.get("last"), "use": "extensions" })
             }
             Kind::FeatureClass => {
-                json!({ "description": sent.get("description"), "barred": sent.words("barred") })
+                json!({
+                    "description": sent.get("description"),
+                    "barred": sent.words("barred"),
+                    "sees": sent.get("sees"),
+                })
             }
             Kind::BarredNumbers => json!({ "prefixes": sent.words("prefixes") }),
             Kind::SpecialNumber => json!({
@@ -324,7 +336,24 @@ fn class_fields(value: &Value, choices: &Choices) -> Vec<Field> {
     if let ([only], true) = (choices.lists.as_slice(), value.is_null()) {
         barred.value.clone_from(only);
     }
-    vec![Field::text("description", "Description", text(value, "description")).optional(), barred]
+    let sights = [
+        ("nothing", "nothing"),
+        ("states", "whether they are idle, ring or talk"),
+        ("parties", "with whom they talk as well"),
+    ];
+    let sights = sights.map(|(sight, words)| (sight.to_owned(), words.to_owned())).to_vec();
+    vec![
+        Field::text("description", "Description", text(value, "description")).optional(),
+        barred,
+        Field::choice("sees", "May see of other lines", sees(value), sights)
+            .hint("What lamps of its phones show of those it may call."),
+    ]
+}
+
+/// What a class may see of lines, as the model reads a class that does not say.
+fn sees(value: &Value) -> String {
+    let sees = text(value, "sees");
+    if sees.is_empty() { "states".to_owned() } else { sees }
 }
 
 fn special_fields(value: &Value) -> Vec<Field> {
