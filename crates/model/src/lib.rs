@@ -18,6 +18,7 @@ pub mod release;
 pub mod routing;
 pub mod tables;
 pub mod topology;
+pub mod translator;
 
 pub use cause::Cause;
 pub use hardware::HardwareType;
