@@ -251,18 +251,26 @@ impl Shard {
         None
     }
 
-    /// The phones of a subscriber, but for the one that calls.
+    /// The phones of a subscriber, but for the one that calls it: sets behind one gateway may call each other.
     fn targets(&self, called: &Extension, placing: &Placing) -> Vec<Target> {
+        if placing.origin.caller.as_ref() != Some(called) {
+            return self.phones_found(called, &placing.found, None);
+        }
         let contact = placing.invite.contact().ok().flatten().map(|contact| contact.uri);
         let from = placing.from.clone();
         let caller = contact.map_or_else(|| from.clone(), |contact| from.clone().towards(&contact));
-        self.phones_found(called, &placing.found, &caller)
+        self.phones_found(called, &placing.found, Some(&caller))
     }
 
-    /// The phones of a subscriber of any shard, but for one.
-    pub(super) fn phones_found(&self, called: &Extension, found: &Found, without: &Hop) -> Vec<Target> {
+    /// The phones of a subscriber of any shard, but for one if it is named.
+    pub(super) fn phones_found(
+        &self,
+        called: &Extension,
+        found: &Found,
+        without: Option<&Hop>,
+    ) -> Vec<Target> {
         let mut phones = found.of(called).map_or_else(|| self.phones(called), <[Target]>::to_vec);
-        phones.retain(|phone| phone.hop != *without);
+        phones.retain(|phone| without != Some(&phone.hop));
         phones
     }
 

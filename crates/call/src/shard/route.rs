@@ -93,7 +93,7 @@ impl Shard {
     fn led(&self, outcome: Outcome, found: &Found, without: &Hop) -> Result<(Party, Vec<Target>), Cause> {
         match outcome {
             Outcome::Local(called) => {
-                let targets = self.phones_found(&called, found, without);
+                let targets = self.phones_found(&called, found, Some(without));
                 if targets.is_empty() { Err(Cause::Busy) } else { Ok((self.party(&called), targets)) }
             }
             Outcome::Elsewhere(called) => {

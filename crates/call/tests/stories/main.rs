@@ -9,6 +9,7 @@
 
 mod calls;
 mod cluster;
+mod everywhere;
 mod hostile;
 mod inside;
 mod phone;

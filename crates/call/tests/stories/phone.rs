@@ -10,7 +10,7 @@ use sip::{
     ClientKey, Dialog, Flow, Host, Layer, Message, Method, Name, NameAddr, Request, Response, ServerKey,
     Status, Tokens, Transport, Uri, Via,
 };
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -79,6 +79,8 @@ pub(crate) struct Phone {
     pub(crate) last_challenge: Option<Message>,
     pub(crate) last_body: Vec<u8>,
     flow: Flow,
+    /// Of its own requests: what tells its answers from those of another set behind the same gateway.
+    branches: BTreeSet<String>,
     unplugged: bool,
     layer: Layer<Flow>,
     tokens: Tokens,
@@ -128,6 +130,7 @@ impl Phone {
             last_challenge: None,
             last_body: Vec::new(),
             flow,
+            branches: BTreeSet::new(),
             unplugged: false,
             layer: Layer::new(Limits::default()),
             register_call_id: tokens.call_id("phone"),
@@ -153,6 +156,20 @@ impl Phone {
         let mut called_at = self.flow;
         called_at.remote.set_port(self.listens_on.unwrap_or(self.flow.remote.port()));
         self.flow == *flow || called_at == *flow
+    }
+
+    /// True when it is at this address, and meant by this message: sets behind one gateway share the address.
+    pub(crate) fn is_meant(&self, flow: &Flow, message: &Message) -> bool {
+        let meant = match message.request_uri() {
+            Some(uri) => uri.user() == self.number,
+            None => message.via().branch().is_some_and(|branch| self.branches.contains(branch)),
+        };
+        meant && self.is_at(flow)
+    }
+
+    /// It is a set behind a gateway, which has this address for all its sets.
+    pub(crate) fn sit_behind(&mut self, gateway: SocketAddr) {
+        self.flow.remote = gateway;
     }
 
     pub(crate) fn edge_flow(&self) -> Flow {
@@ -223,6 +240,7 @@ impl Phone {
 
     fn via(&mut self) -> Via {
         let branch = self.tokens.branch();
+        self.branches.insert(branch.clone());
         let local = self.flow.remote;
         Via::new(self.flow.transport.as_str(), Host::from(local.ip()), Some(local.port()), &branch)
             .with_rport()

@@ -389,7 +389,11 @@ impl World {
     }
 
     fn send_to_phone(&mut self, flow: Flow, bytes: Vec<u8>) {
-        let phone = self.phones.values().find(|phone| phone.is_at(&flow)).map(|phone| phone.name.clone());
+        let mut there = self.phones.values().filter(|phone| phone.is_at(&flow)).peekable();
+        let message = Message::parse(&bytes).unwrap();
+        let first = there.peek().map(|phone| phone.name.clone());
+        let meant = there.find(|phone| phone.is_meant(&flow, &message)).map(|phone| phone.name.clone());
+        let phone = meant.or(first);
         if let Some(number) = phone {
             let line = String::from_utf8_lossy(&bytes).lines().next().unwrap_or_default().to_owned();
             self.wire.push((number.clone(), line));
