@@ -145,7 +145,6 @@ pub(crate) struct Core {
     pub(crate) tables: Arc<Tables>,
     pub(crate) tokens: Names,
     pub(crate) brake: Brake,
-    /// Its nonce counts are bounded and may be lost: the phone is told `stale` then.
     pub(crate) challenger: Challenger,
     pub(crate) held: Held,
     /// INVITEs that travel to an owner and back, and whether they were cancelled meanwhile.
@@ -165,8 +164,6 @@ impl Core {
         held: Held,
         seed: [u8; 32],
     ) -> Core {
-        // Each shard numbers its nonces in a range of its own.
-        let first_nonce = u64::from(id.0) << 48;
         Core {
             id,
             sorter: Sorter::new(keys.spread, keys.seal, config.shards),
@@ -174,7 +171,7 @@ impl Core {
             tables: Arc::default(),
             tokens: Names::new(id, keys.seal, seed),
             brake: Brake::default(),
-            challenger: Challenger::new(&config.realm, keys.nonces).counting_from(first_nonce),
+            challenger: Challenger::new(&config.realm, keys.nonces, id.0),
             held,
             away: BTreeMap::new(),
             events: VecDeque::new(),
@@ -336,6 +333,21 @@ impl Turn<'_> {
             Ok(response) => self.transact(LayerInput::Respond { key: key.clone(), response }),
             Err(fault) => self.fault(Fault::Unbuildable(fault.to_string())),
         }
+    }
+
+    /// Refuses a request of somebody who has proven nothing: once, and nothing of it is kept, so that a forged source
+    /// is sent one packet for one and a flood costs no memory.
+    pub(crate) fn dismiss(&mut self, key: &ServerKey, response: Response) {
+        match response.message() {
+            Ok(response) => self.transact(LayerInput::Dismiss { key: key.clone(), response }),
+            Err(fault) => self.fault(Fault::Unbuildable(fault.to_string())),
+        }
+    }
+
+    /// The same with a status and nothing more.
+    pub(crate) fn dismiss_with(&mut self, key: &ServerKey, request: &Message, status: Status) {
+        let response = self.answer_to(request, status);
+        self.dismiss(key, response);
     }
 
     /// Answers a request with a status and nothing more; the dialog's tag, if any, is in the request.

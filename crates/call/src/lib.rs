@@ -32,6 +32,7 @@ pub use edge::{Edge, Front, ThawError, Whom};
 pub use hop::Hop;
 pub use io::{ClusterSide, Fault, Input, Output};
 pub use location::{Location, Whereabouts};
+pub use owner::Ban;
 pub use record::{CallId, CallRecord, CallView, EndedBy, Party, Progress, Role};
 pub use relay::{Relay, RelayOutput};
 pub use settings::{EdgeConfig, EdgeSettings, Place};

@@ -29,9 +29,20 @@ pub const OWED_FRESH: Duration = Duration::from_secs(300);
 pub const OWED_RETRY_OLD: Duration = Duration::from_secs(60);
 /// Wrong passwords from one source for one user before that pair is braked.
 pub const WRONG_PASSWORDS_MAX: u32 = 5;
-/// How long a brake lasts, and how long wrong passwords are remembered.
+/// Wrong passwords from one source, whosever, before all of it is braked but the phones that are registered from there.
+pub const WRONG_PASSWORDS_OF_SOURCE_MAX: u32 = 30;
+/// Wrong passwords for one user, from wherever, before each further source has one try instead of
+/// [`WRONG_PASSWORDS_MAX`]. The true phone, which needs one, is not held up.
+pub const WRONG_PASSWORDS_FOR_USER_MAX: u32 = 60;
+/// How long the first brake lasts; each further one of the same pair or source lasts twice as long.
 pub const BRAKE: Duration = Duration::from_secs(60);
-/// Pairs of source and user the brake remembers. When full the oldest is forgotten.
+/// The longest brake.
+pub const BRAKE_LONGEST: Duration = Duration::from_secs(3600);
+/// How long after the last wrong password it is forgotten.
+pub const BRAKE_MEMORY: Duration = Duration::from_secs(600);
+/// How often somebody who is braked is heard all the same when it calls an emergency number.
+pub const BRAKE_EMERGENCY_TRY: Duration = Duration::from_secs(10);
+/// Pairs of source and user, sources, and users the brake remembers, of each. When full the oldest is forgotten.
 pub const BRAKE_ENTRIES_MAX: usize = 10_000;
 
 /// What this member is to the cluster.

@@ -1,6 +1,7 @@
 //! Parameters: `;name=value` after a URI, an address, a Via (RFC 3261 §25.1 `generic-param`, `uri-parameter`).
 
 use crate::scan::{self, Cursor};
+use crate::uri::decode;
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
 use std::fmt;
@@ -52,6 +53,14 @@ impl Params {
         }
         self.0.push((name.to_owned(), value.map(str::to_owned)));
         Some(())
+    }
+
+    /// True when no parameter that both have differs (RFC 3261 §19.1.4).
+    pub(crate) fn agree_where_both(&self, other: &Params) -> bool {
+        self.iter().filter(|(name, _)| other.has(name)).all(|(name, value)| match (value, other.raw(name)) {
+            (Some(one), Some(two)) => decode(one).eq_ignore_ascii_case(&decode(two)),
+            (one, two) => one == two,
+        })
     }
 
     /// True when the parameter is there, with or without a value.

@@ -34,6 +34,15 @@ impl Scheme {
         }
     }
 
+    /// The port a URI of this scheme means when it names none (RFC 3261 §19.1.2).
+    pub(crate) fn default_port(&self) -> Option<u16> {
+        match self {
+            Scheme::Sip => Some(5060),
+            Scheme::Sips => Some(5061),
+            Scheme::Tel | Scheme::Other(_) => None,
+        }
+    }
+
     fn parse(text: &str) -> Option<Scheme> {
         let mut bytes = text.bytes();
         let starts = bytes.next()?.is_ascii_alphabetic();
@@ -254,13 +263,10 @@ fn host_port(text: &str) -> Option<(Host, Option<u16>)> {
 
 fn params_agree(one: &Params, two: &Params) -> bool {
     const BOTH_OR_NONE: [&str; 5] = ["user", "ttl", "method", "maddr", "transport"];
-    one.iter().all(|(name, value)| match two.has(name) {
-        true => match (value, two.raw(name)) {
-            (Some(one), Some(two)) => decode(one).eq_ignore_ascii_case(&decode(two)),
-            (one, two) => one == two,
-        },
-        false => !BOTH_OR_NONE.iter().any(|known| known.eq_ignore_ascii_case(name)),
-    })
+    one.agree_where_both(two)
+        && one.iter().all(|(name, _)| {
+            two.has(name) || !BOTH_OR_NONE.iter().any(|known| known.eq_ignore_ascii_case(name))
+        })
 }
 
 /// Every byte alphanumeric, one of `also`, or a percent sign with two hexadecimal digits.
@@ -281,7 +287,7 @@ fn well_escaped(text: &str, also: impl Fn(u8) -> bool) -> bool {
 }
 
 /// Looks through escapes; a text whose escapes do not make UTF-8 stays as written.
-fn decode(text: &str) -> Cow<'_, str> {
+pub(crate) fn decode(text: &str) -> Cow<'_, str> {
     if !text.contains('%') {
         return Cow::Borrowed(text);
     }

@@ -1,7 +1,7 @@
 //! What must hold for any bytes at all. The fuzz targets of `fuzz/` use this file, and the tests here replay their
 //! corpus.
 
-use sip::digest::{Challenger, Client, Password, Secrets};
+use sip::digest::{Challenger, Client, Known, Password, Secrets, UsedNonces};
 use sip::{Dialog, Edit, Frame, Framer, Message, Name, NameAddr, Response, Status, Uri, Via};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
@@ -82,10 +82,13 @@ fn edit(message: &Message) {
 }
 
 fn authenticate(message: &Message) {
-    let mut challenger = Challenger::new("realm", [1; 32]);
-    let known = |_: &str| Some(Secrets::of("2101", "realm", "secret"));
+    let challenger = Challenger::new("realm", [1; 32], 0);
+    let (secrets, mut used) = (Secrets::of("2101", "realm", "secret"), UsedNonces::default());
     for header in [Name::Authorization, Name::ProxyAuthorization] {
-        let _ = challenger.verify(Duration::from_secs(1), SOURCE.ip(), message, header, known);
+        if let Ok(Some(credentials)) = challenger.read(message, header) {
+            let known = Some(Known { secrets: &secrets, used: &mut used });
+            let _ = challenger.judge(Duration::from_secs(1), SOURCE.ip(), message, &credentials, known);
+        }
     }
     let _ = Client::challenged(message, "2101", &Password::Plain("secret".to_owned()));
 }

@@ -95,8 +95,14 @@ impl World {
             }
             Step::Respond { nth, status } => {
                 if let Some(request) = self.asked.get(usize::from(*nth)).cloned() {
-                    let response = response(&request, *pick(&STATUSES, *status));
-                    self.put(Input::Respond { key: ServerKey::of(&request), response });
+                    let (key, status) = (ServerKey::of(&request), pick(&STATUSES, *status));
+                    let response = response(&request, *status);
+                    // Some of the refusals are given once and forgotten.
+                    if status.code() >= 300 && nth % 2 == 1 {
+                        self.put(Input::Dismiss { key, response });
+                    } else {
+                        self.put(Input::Respond { key, response });
+                    }
                 }
             }
             Step::Unreachable => self.put(Input::Unreachable { hop: flow(true) }),

@@ -241,3 +241,19 @@ fn a_full_layer_asks_to_come_back_later() {
     assert!(sent(&out).header(Name::RetryAfter).is_some());
     assert_eq!(bench.layer.len(), 1);
 }
+
+#[test]
+fn threat_13_a_dismissed_invite_is_answered_once_and_forgotten() {
+    let mut bench = Bench::new();
+    let invite = request(Method::Invite, "z9hG4bK1");
+    hear(&mut bench, &invite);
+    let response = response(&invite, Status::PROXY_AUTHENTICATION_REQUIRED);
+    let dismiss = Input::Dismiss { key: ServerKey::of(&invite), response };
+    assert_eq!(told(&bench.put(dismiss.clone())), ["send 407"]);
+    assert!(bench.layer.is_empty());
+    assert_eq!(bench.passed(seconds(600)), [], "no timer G for who may not have asked");
+    assert_eq!(told(&hear(&mut bench, &ack_of_refusal(&invite))), ["ack known=false"]);
+    assert_eq!(told(&hear(&mut bench, &invite)), ["request INVITE"], "it is a new one when it comes again");
+    assert_eq!(told(&bench.put(dismiss.clone())), ["send 407"]);
+    assert_eq!(told(&bench.put(dismiss)), NOTHING);
+}

@@ -14,6 +14,7 @@ use crate::binding::Binding;
 use crate::core::{Core, Held, Keys};
 use crate::io::{Input, Output};
 use crate::keyed::Key;
+use crate::owner::Ban;
 use crate::record::CallView;
 use crate::settings::EdgeConfig;
 use crate::shard::{Mail, Shard, ShardId, ShardInput};
@@ -161,6 +162,12 @@ impl Edge {
         let mut calls: Vec<CallView> = self.shards.iter().flat_map(Shard::calls).collect();
         calls.sort_by_key(|view| view.call);
         calls
+    }
+
+    /// Who is refused unheard for having guessed at passwords.
+    #[must_use]
+    pub fn bans(&self, now: Duration) -> Vec<Ban> {
+        self.shards.iter().flat_map(|shard| shard.bans(now)).collect()
     }
 
     /// BYEs owed to other members.

@@ -3,7 +3,8 @@
 //! | what | where |
 //! |---|---|
 //! | its bindings | [`Registrar`] |
-//! | what its passwords were worth: nonces used, wrong tries | `Challenger`, [`Brake`] |
+//! | what its phones have used of nonces | here |
+//! | wrong passwords | [`Brake`] |
 //! | how many calls it has begun | here |
 //!
 //! An owner is asked by words and answers by words; it knows no session and no transaction.
@@ -11,12 +12,14 @@
 mod brake;
 mod registrar;
 
-pub(crate) use brake::Brake;
+pub use brake::Ban;
+pub(crate) use brake::{Attempt, Brake};
 pub(crate) use registrar::{Refusal, Registrar};
 
 use crate::settings::CALLS_PER_CALLER_MAX;
 use model::Extension;
 use serde::{Deserialize, Serialize};
+use sip::digest::UsedNonces;
 use std::collections::BTreeMap;
 
 /// The owners of one shard, as far as they are kept through a freeze.
@@ -25,6 +28,8 @@ pub(crate) struct Owners {
     pub(crate) registrar: Registrar,
     /// Calls begun and not over, by who began them.
     begun: BTreeMap<Extension, usize>,
+    /// What each subscriber's phones have used: a captured request is worth nothing after a thaw either.
+    pub(crate) used: BTreeMap<Extension, UsedNonces>,
 }
 
 impl Owners {

@@ -4,7 +4,7 @@
 //! The decision is this shard's; which phones a subscriber has here is asked of its owner. A decision that needs to know
 //! is put off until the answer is noted in its [`Placing`], and then taken again from the start.
 
-use super::prove::{Asking, Proof};
+use super::prove::{Asking, Unproven};
 use super::word::Saying;
 use super::{Shard, ShardId, Step};
 use crate::headers;
@@ -65,8 +65,7 @@ impl Shard {
         match from {
             // A phone is who it can prove to be; its From is not looked at.
             Hop::Phone(flow) => {
-                let home = self.core.id;
-                self.prove(step, Proof { home, asking: Asking::Call, key, flow, message });
+                self.prove(step, Unproven { asking: Asking::Call, key, flow, message });
             }
             Hop::Cluster => self.begin_of_member(step, key, message),
         }

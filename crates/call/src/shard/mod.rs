@@ -32,6 +32,7 @@ use crate::core::{Ask, Core, Purpose, Turn};
 use crate::hop::Hop;
 use crate::io::{ClusterSide, Output};
 use crate::owed;
+use crate::owner::Ban;
 use crate::record::{CallId, CallView};
 use crate::session::{Event, Session, hang_up_stray};
 use crate::settings::EdgeConfig;
@@ -170,6 +171,12 @@ impl Shard {
     /// Its calls in progress.
     pub fn calls(&self) -> impl Iterator<Item = CallView> {
         self.sessions.values().filter_map(Session::view)
+    }
+
+    /// Who is refused unheard here for having guessed at passwords.
+    #[must_use]
+    pub fn bans(&self, now: Duration) -> Vec<Ban> {
+        self.core.brake.bans(now)
     }
 
     /// BYEs it owes to other members.

@@ -6,11 +6,15 @@
 
 use super::word::Saying;
 use super::{Shard, ShardId, Step};
+use crate::core::Core;
 use crate::io::{Fault, Output};
+use crate::owner::Attempt;
 use model::Extension;
 use model::routing::Uplink;
-use sip::digest::{Secrets, Verdict};
+use model::tables::Tables;
+use sip::digest::{Credentials, Known, Malformed, Secrets, Verdict};
 use sip::{Flow, Message, Method, Name, Response, ServerKey, Status};
+use std::time::Duration;
 
 /// How soon a phone that this node cannot judge may ask again.
 const RETRY_AFTER_S: u32 = 5;
@@ -35,6 +39,15 @@ impl Asking {
 
 /// A request whose sender must prove itself.
 #[derive(Debug)]
+pub(super) struct Unproven {
+    pub(super) asking: Asking,
+    pub(super) key: ServerKey,
+    pub(super) flow: Flow,
+    pub(super) message: Message,
+}
+
+/// The same with what it says it proves itself by.
+#[derive(Debug)]
 pub(crate) struct Proof {
     /// The shard that holds its transaction.
     pub(crate) home: ShardId,
@@ -42,6 +55,7 @@ pub(crate) struct Proof {
     pub(crate) key: ServerKey,
     pub(crate) flow: Flow,
     pub(crate) message: Message,
+    pub(crate) credentials: Credentials,
 }
 
 /// What an owner found.
@@ -59,21 +73,26 @@ pub(crate) enum Judgement {
     Later,
     /// It is not who it says it is.
     Forbidden,
-    /// Its credentials cannot be read.
-    Malformed,
 }
 
 impl Shard {
     /// Has the request judged by the owner it names; what comes of it goes to `judged`.
-    pub(super) fn prove(&mut self, step: &mut Step<'_>, proof: Proof) {
-        let (_, _, header) = proof.asking.names();
-        // A registration is judged where it is, with its owner. Nobody registers another's number, whatever it can prove.
-        let claimed = match proof.asking {
-            _ if self.core.sorter.shards() == 1 => None,
-            Asking::Registrar => None,
-            Asking::Call => self.core.challenger.claimed(&proof.message, header),
+    pub(super) fn prove(&mut self, step: &mut Step<'_>, asked: Unproven) {
+        let (_, _, header) = asked.asking.names();
+        let credentials = match self.core.challenger.read(&asked.message, header) {
+            Ok(Some(credentials)) => credentials,
+            Ok(None) => return self.challenge(step, &asked, false),
+            Err(Malformed) => {
+                return self.turn(step).dismiss_with(&asked.key, &asked.message, Status::BAD_REQUEST);
+            }
         };
-        let owner = claimed.map_or(self.core.id, |user| self.core.sorter.owner_of(&user));
+        let Unproven { asking, key, flow, message } = asked;
+        // A subscriber registers its own number and no other, whatever it can prove (RFC 3261 § 10.3 step 4).
+        if asking == Asking::Registrar && message.to().uri.user() != credentials.user() {
+            return self.turn(step).dismiss_with(&key, &message, Status::FORBIDDEN);
+        }
+        let owner = self.core.sorter.owner_of(credentials.user());
+        let proof = Proof { home: self.core.id, asking, key, flow, message, credentials };
         if owner == self.core.id {
             let judgement = self.judge(step, &proof);
             self.judged(step, proof, judgement);
@@ -83,39 +102,40 @@ impl Shard {
         }
     }
 
-    /// The owner's part.
+    /// The owner's part. The brake is asked first: whoever is braked learns nothing from a right guess either.
     pub(super) fn judge(&mut self, step: &mut Step<'_>, proof: &Proof) -> Judgement {
-        let source_ip = proof.flow.remote.ip();
-        let (_, _, answer) = proof.asking.names();
-        let tables = &self.core.tables;
-        // A subscriber registers its own number and no other (RFC 3261 § 10.3 step 4), so its owner is here.
-        let registers = (proof.asking == Asking::Registrar).then(|| proof.message.to().uri.user());
-        let secrets = |user: &str| {
-            registers.as_ref().is_none_or(|number| number == user).then_some(())?;
-            let extension: Extension = user.parse().ok()?;
-            let credentials = tables.subscriber(&extension)?.credentials.as_ref()?;
-            Some(Secrets { sha256: credentials.ha1_sha256.clone(), md5: credentials.ha1_md5.clone() })
-        };
-        match self.core.challenger.verify(step.now, source_ip, &proof.message, answer, secrets) {
-            Verdict::Accepted { user } => {
-                // A guesser learns nothing from the right guess while the brake holds.
-                if self.core.brake.holds(step.now, source_ip, &user) {
-                    return Judgement::Forbidden;
-                }
-                self.core.brake.right(source_ip, &user);
-                user.parse().map_or(Judgement::Forbidden, |user| self.proven(user, &proof.message))
+        let user: Option<Extension> = proof.credentials.user().parse().ok();
+        let attempt = self.attempt(proof, user.as_ref());
+        let brake = &mut self.core.brake;
+        if brake.holds(step.now, attempt) {
+            let heard =
+                calls_for_help(&self.core.tables, &proof.message) && brake.hears_emergency(step.now, attempt);
+            if !heard {
+                return Judgement::Forbidden;
             }
-            Verdict::Missing => Judgement::Challenge { stale: false },
+        }
+        match self.core.verdict(step.now, proof, user.as_ref()) {
+            Verdict::Accepted => {
+                self.core.brake.right(attempt);
+                user.map_or(Judgement::Forbidden, |user| self.proven(user, &proof.message))
+            }
             Verdict::Stale => Judgement::Challenge { stale: true },
-            Verdict::Wrong { user } if self.cannot_know(&user) => Judgement::Later,
-            Verdict::Wrong { user } => {
-                if let Some(count) = self.core.brake.wrong(step.now, source_ip, &user) {
+            Verdict::Wrong if self.cannot_know(user.as_ref()) => Judgement::Later,
+            Verdict::Wrong => {
+                if let Some(count) = self.core.brake.wrong(step.now, attempt) {
+                    let (user, source_ip) = (attempt.user.to_owned(), attempt.source_ip);
                     step.out.push(Output::Fault(Fault::Braked { user, source_ip, count }));
                 }
                 Judgement::Forbidden
             }
-            Verdict::Malformed => Judgement::Malformed,
         }
+    }
+
+    fn attempt<'a>(&self, proof: &'a Proof, user: Option<&Extension>) -> Attempt<'a> {
+        let source_ip = proof.flow.remote.ip();
+        let mut bindings = user.into_iter().flat_map(|user| self.core.held.owners.registrar.of(user));
+        let is_at_home = bindings.any(|binding| binding.flow.remote.ip() == source_ip);
+        Attempt { source_ip, user: proof.credentials.user(), is_at_home }
     }
 
     fn proven(&mut self, user: Extension, message: &Message) -> Judgement {
@@ -125,8 +145,8 @@ impl Shard {
 
     /// Cut and unknown is "not now", never "no" (DESIGN § 8): the subscriber may exist beyond the cut, and a new node
     /// has nobody's data before it first synchronised.
-    fn cannot_know(&self, user: &str) -> bool {
-        let known = user.parse().is_ok_and(|extension| self.core.tables.subscriber(&extension).is_some());
+    fn cannot_know(&self, user: Option<&Extension>) -> bool {
+        let known = user.is_some_and(|user| self.core.tables.subscriber(user).is_some());
         self.core.uplink() == Uplink::Lost && !known
     }
 
@@ -141,36 +161,53 @@ impl Shard {
                 Asking::Registrar => self.register(step, &key, &flow, &user, &message),
                 Asking::Call => self.begin_of_phone(step, key, flow, (user, room), message),
             },
-            Judgement::Challenge { stale } => self.challenge(step, (asking, stale), &key, &flow, &message),
-            Judgement::Later => {
-                let later: Response = self.turn(step).answer_to(&message, Status::SERVICE_UNAVAILABLE);
-                self.turn(step).respond(&key, later.header(Name::RetryAfter, RETRY_AFTER_S));
+            Judgement::Challenge { stale } => {
+                self.challenge(step, &Unproven { asking, key, flow, message }, stale);
             }
-            Judgement::Forbidden => self.forbid(step, &key, &message),
-            Judgement::Malformed => self.turn(step).answer(&key, &message, Status::BAD_REQUEST),
+            Judgement::Later => {
+                let mut turn = self.turn(step);
+                let later: Response = turn.answer_to(&message, Status::SERVICE_UNAVAILABLE);
+                turn.dismiss(&key, later.header(Name::RetryAfter, RETRY_AFTER_S));
+            }
+            Judgement::Forbidden => self.turn(step).dismiss_with(&key, &message, Status::FORBIDDEN),
         }
     }
 
     /// SHA-256 first (RFC 8760), for phones that can be trusted to read on when they do not know it. What is offered
     /// depends on the phone's product, never on the user.
-    fn challenge(
-        &mut self,
-        step: &mut Step<'_>,
-        (asking, stale): (Asking, bool),
-        key: &ServerKey,
-        flow: &Flow,
-        message: &Message,
-    ) {
+    fn challenge(&mut self, step: &mut Step<'_>, asked: &Unproven, stale: bool) {
+        let Unproven { asking, key, flow, message } = asked;
         let (status, name, _) = asking.names();
         let strong = self.core.config.reads_sha256(message.header(Name::UserAgent));
         let [sha256, md5] = self.core.challenger.challenges(step.now, flow.remote.ip(), stale);
         let mut turn = self.turn(step);
         let response: Response = turn.answer_to(message, status);
         let response = if strong { response.header(name, sha256) } else { response };
-        turn.respond(key, response.header(name, md5));
+        turn.dismiss(key, response.header(name, md5));
     }
 
     pub(super) fn forbid(&mut self, step: &mut Step<'_>, key: &ServerKey, message: &Message) {
         self.turn(step).answer(key, message, Status::FORBIDDEN);
     }
+}
+
+impl Core {
+    /// What the credentials prove, and that they were used.
+    fn verdict(&mut self, now: Duration, proof: &Proof, user: Option<&Extension>) -> Verdict {
+        let Core { tables, challenger, held, .. } = self;
+        let stored = user.and_then(|user| Some((user, tables.subscriber(user)?.credentials.as_ref()?)));
+        let mut stored = stored.map(|(user, stored)| {
+            let secrets = Secrets { sha256: stored.ha1_sha256.clone(), md5: stored.ha1_md5.clone() };
+            (secrets, held.owners.used.entry(user.clone()).or_default())
+        });
+        let known = stored.as_mut().map(|(secrets, used)| Known { secrets, used });
+        challenger.judge(now, proof.flow.remote.ip(), &proof.message, &proof.credentials, known)
+    }
+}
+
+/// True for a call to an emergency number.
+fn calls_for_help(tables: &Tables, message: &Message) -> bool {
+    let dialled = message.request_uri().and_then(|uri| uri.user().parse::<Extension>().ok());
+    let special = dialled.as_ref().and_then(|dialled| tables.special(dialled));
+    *message.method() == Method::Invite && special.is_some_and(|special| special.emergency)
 }

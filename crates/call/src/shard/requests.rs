@@ -1,6 +1,6 @@
 //! New requests: the checks every one of them passes (RFC 3261 § 8.2), and who takes it.
 
-use super::prove::{Asking, Proof};
+use super::prove::{Asking, Unproven};
 use super::{Shard, Step};
 use crate::core::{ALLOW, SDP, SUPPORTED};
 use crate::hop::Hop;
@@ -16,7 +16,8 @@ impl Shard {
                 Some(_) => refusal,
                 None => refusal.to_tag(&turn.core.tokens.tag()),
             };
-            turn.respond(&key, tagged);
+            // Nobody has proven anything yet.
+            turn.dismiss(&key, tagged);
             return;
         }
         if let Some(tag) = message.to().tag().map(str::to_owned) {
@@ -38,7 +39,7 @@ impl Shard {
             }
             // BYE, INFO, UPDATE, PRACK: known, and only inside a dialog.
             Method::Bye | Method::Info | Method::Update | Method::Prack => {
-                self.turn(step).answer(&key, &message, Status::NO_SUCH_CALL);
+                self.turn(step).dismiss_with(&key, &message, Status::NO_SUCH_CALL);
             }
             _ => {
                 let mut turn = self.turn(step);
@@ -51,8 +52,7 @@ impl Shard {
     fn ask_to_register(&mut self, step: &mut Step<'_>, key: ServerKey, from: Hop, message: Message) {
         match from {
             Hop::Phone(flow) => {
-                let home = self.core.id;
-                self.prove(step, Proof { home, asking: Asking::Registrar, key, flow, message });
+                self.prove(step, Unproven { asking: Asking::Registrar, key, flow, message });
             }
             // Members publish bindings over their link; no REGISTER crosses the cluster.
             Hop::Cluster => self.forbid(step, &key, &message),
@@ -62,7 +62,7 @@ impl Shard {
     fn in_dialog(&mut self, step: &mut Step<'_>, tag: &str, key: ServerKey, from: Hop, message: Message) {
         match self.core.dialog(tag) {
             Some((call, side)) => self.tell(step, call, Event::Request(Asked { side, key, from, message })),
-            None => self.turn(step).answer(&key, &message, Status::NO_SUCH_CALL),
+            None => self.turn(step).dismiss_with(&key, &message, Status::NO_SUCH_CALL),
         }
     }
 }

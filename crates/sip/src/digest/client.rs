@@ -50,7 +50,7 @@ impl Client {
         challenges.filter_map(|fields| Client::answering(&fields, user, password, proxy)).next()
     }
 
-    fn answering(fields: &Fields, user: &str, password: &Password, proxy: bool) -> Option<Client> {
+    fn answering(fields: &Fields<'_>, user: &str, password: &Password, proxy: bool) -> Option<Client> {
         let algorithm = Algorithm::named(fields.value("algorithm"))?;
         let offers_auth =
             fields.value("qop")?.split(',').any(|qop| scan::trim(qop).eq_ignore_ascii_case("auth"));

@@ -1,14 +1,18 @@
 //! Digest authentication (RFC 3261 §22, RFC 7616, RFC 8760): SHA-256 and MD5, `qop=auth` always.
 //!
 //! [`Challenger`] is the server's side, [`Client`] the phone's. The realm is given; secrets are kept as HA1, so a
-//! stolen table is no list of passwords, and the realm cannot change without new secrets.
+//! stolen table is no list of passwords, and the realm cannot change without new secrets. What a user has used is
+//! kept with the user ([`UsedNonces`]), whoever that is.
 
 mod client;
 mod credentials;
+mod nonce;
 mod server;
 
 pub use client::{Client, Password};
-pub use server::{Challenger, Verdict};
+pub use credentials::Credentials;
+pub use nonce::UsedNonces;
+pub use server::{Challenger, Known, Malformed, Verdict};
 
 use crate::token::hex;
 use md5::Md5;
@@ -44,19 +48,30 @@ impl Algorithm {
         Algorithm::ALL.into_iter().find(|algorithm| algorithm.as_str().eq_ignore_ascii_case(name))
     }
 
-    /// The hash of a text, in hexadecimal.
-    fn hash(self, text: &str) -> String {
+    /// The hash of the parts with colons between them, in hexadecimal.
+    fn hash(self, parts: &[&str]) -> String {
         match self {
-            Algorithm::Sha256 => hex(&Sha256::digest(text.as_bytes())),
-            Algorithm::Md5 => hex(&Md5::digest(text.as_bytes())),
+            Algorithm::Sha256 => hash::<Sha256>(parts),
+            Algorithm::Md5 => hash::<Md5>(parts),
         }
     }
+}
+
+fn hash<D: Digest>(parts: &[&str]) -> String {
+    let mut hasher = D::new();
+    for (index, part) in parts.iter().enumerate() {
+        if index > 0 {
+            hasher.update(b":");
+        }
+        hasher.update(part.as_bytes());
+    }
+    hex(&hasher.finalize())
 }
 
 /// What is stored of a password: H(user:realm:password), in hexadecimal.
 #[must_use]
 pub fn ha1(algorithm: Algorithm, user: &str, realm: &str, password: &str) -> String {
-    algorithm.hash(&format!("{user}:{realm}:{password}"))
+    algorithm.hash(&[user, realm, password])
 }
 
 /// Both HA1s of one user.
@@ -96,8 +111,8 @@ impl fmt::Debug for Secrets {
 /// The answer to a challenge with `qop=auth` (RFC 7616 §3.4.1).
 fn response(algorithm: Algorithm, ha1: &str, asked: &Asked<'_>) -> String {
     let Asked { method, uri, nonce, nc, cnonce } = asked;
-    let ha2 = algorithm.hash(&format!("{method}:{uri}"));
-    algorithm.hash(&format!("{ha1}:{nonce}:{nc}:{cnonce}:auth:{ha2}"))
+    let ha2 = algorithm.hash(&[method, uri]);
+    algorithm.hash(&[ha1, nonce, nc, cnonce, "auth", &ha2])
 }
 
 /// What goes into a response besides the secret.

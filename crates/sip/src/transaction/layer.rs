@@ -106,6 +106,7 @@ impl<H: Hop> Layer<H> {
             Input::Respond { key, response } => {
                 self.step_server(now, &key, ServerEvent::Respond(&response), out)
             }
+            Input::Dismiss { key, response } => self.dismiss(&key, &response, out),
             Input::Unreachable { hop } => self.unreachable(now, &hop, out),
             Input::Tick => self.tick(now, out),
         }
@@ -372,6 +373,16 @@ impl<H: Hop> Layer<H> {
             }
         }
         self.settle_server(key);
+    }
+
+    fn dismiss(&mut self, key: &ServerKey, response: &Message, out: &mut Vec<Output<H>>) {
+        let Some(entry) = self.servers.remove(key) else { return };
+        reset(&mut self.deadlines, Sleeper::Server(key.clone()), entry.wake_at, None);
+        let (Server::Invite { identity, .. } | Server::Other { identity, .. }) = &entry.machine;
+        if self.identities.get(identity) == Some(key) {
+            self.identities.remove(identity);
+        }
+        out.push(Output::Send { to: entry.hop, bytes: response.to_bytes() });
     }
 
     /// Forgets a client that is over, else notes its next timer.

@@ -167,6 +167,15 @@ pub enum Input<H> {
         /// The answer.
         response: Message,
     },
+    /// Answer a request once and forget it, as a stateless server does (RFC 3261 §8.2.7, §26.3.2.4): a refusal is not
+    /// sent again by a timer, so a request with a forged source has one packet of ours sent there, and leaves
+    /// nothing behind. When the request comes again it is a new one.
+    Dismiss {
+        /// The request.
+        key: ServerKey,
+        /// The answer; final, and no 2xx.
+        response: Message,
+    },
     /// The ACK for a 2xx: sent now, and again whenever that 2xx comes again.
     Acknowledge {
         /// The INVITE.

@@ -3,7 +3,7 @@
 
 use super::machine::{Command, End, Event, Input, Line, Machine, Output};
 use media::sdp::{Direction, Negotiated};
-use sip::digest::{Challenger, Secrets, Verdict};
+use sip::digest::{Challenger, Known, Secrets, UsedNonces, Verdict};
 use sip::{Flow, Message, Name, Response, Status, Transport};
 use std::time::Duration;
 
@@ -226,13 +226,14 @@ fn a_registrar_that_is_none_refuses_and_is_tried_again() {
 #[test]
 fn rfc_3261_22_a_registration_answers_the_challenge_and_is_refreshed_at_half_its_time() {
     let mut pair = Pair::new(Transport::Tcp);
-    let mut challenger = Challenger::new("c-1", [7; 32]);
+    let mut challenger = Challenger::new("c-1", [7; 32], 0);
+    let mut used = UsedNonces::default();
     pair.holding = true;
     pair.tell(0, Command::Register);
     for round in 0..2 {
         for challenged in [true, false] {
             let (_, register) = pair.waiting.remove(0);
-            let answer = register_answer(&mut challenger, pair.now, &register);
+            let answer = register_answer(&mut challenger, &mut used, pair.now, &register);
             assert_eq!(answer.status() == Some(Status::UNAUTHORIZED), challenged, "round {round}");
             pair.input(0, Input::Received(answer));
         }
@@ -244,12 +245,19 @@ fn rfc_3261_22_a_registration_answers_the_challenge_and_is_refreshed_at_half_its
     assert_eq!(pair.waiting.len(), 1);
 }
 
-fn register_answer(challenger: &mut Challenger, now: Duration, register: &Message) -> Message {
+fn register_answer(
+    challenger: &mut Challenger,
+    used: &mut UsedNonces,
+    now: Duration,
+    register: &Message,
+) -> Message {
     let source = "192.0.2.1".parse().unwrap();
-    let secrets = |user: &str| Some(Secrets::of(user, "c-1", "secret"));
-    match challenger.verify(now, source, register, Name::Authorization, secrets) {
-        Verdict::Accepted { user } => {
-            assert_eq!(user, "2101");
+    let secrets = Secrets::of("2101", "c-1", "secret");
+    let known = Some(Known { secrets: &secrets, used });
+    let credentials = challenger.read(register, Name::Authorization).unwrap();
+    let judged = credentials.map(|given| challenger.judge(now, source, register, &given, known));
+    match judged {
+        Some(Verdict::Accepted) => {
             let contact = register.contact().unwrap().unwrap();
             let granted = format!("{contact};expires=120");
             Response::to(register, Status::OK).to_tag("r").header(Name::Contact, granted).message().unwrap()
