@@ -1,12 +1,92 @@
 //! Addresses as From, To, Contact, Route and their kin carry them (RFC 3261 §20.10, §25.1 `name-addr`).
 
-use crate::params::Params;
+use crate::params::{Params, ParamsRef};
 use crate::scan::{self, Cursor};
+use crate::uri::UriRef;
 use crate::{Fault, Uri};
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
 use std::fmt;
 use std::str::FromStr;
+
+/// An address where it stands in a message; the parts of [`NameAddr`], borrowed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct NameAddrRef<'a> {
+    /// As written, with its quotes if it has any.
+    display_raw: Option<&'a str>,
+    /// The address.
+    pub uri: UriRef<'a>,
+    /// Parameters of the header: tag, expires, q, +sip.instance.
+    pub params: ParamsRef<'a>,
+}
+
+impl<'a> NameAddrRef<'a> {
+    /// What a text that is no address is read as, where one was checked before.
+    pub(crate) fn none() -> NameAddrRef<'a> {
+        NameAddrRef { display_raw: None, uri: UriRef::none(), params: ParamsRef::default() }
+    }
+
+    /// Reads one whole header element.
+    #[must_use]
+    pub fn parse(text: &'a str) -> Option<NameAddrRef<'a>> {
+        let mut cursor = Cursor::new(scan::trim(text));
+        let display_raw = read_display(&mut cursor)?;
+        if cursor.mark('<') {
+            let end = memchr::memchr(b'>', cursor.rest.as_bytes())?;
+            let uri = cursor.rest.get(..end)?;
+            cursor.rest = cursor.rest.get(end + 1..)?;
+            let params = ParamsRef::of_header(&mut cursor)?;
+            let uri = UriRef::parse(uri)?;
+            return cursor.is_done().then_some(NameAddrRef { display_raw, uri, params });
+        }
+        // Without brackets parameters belong to the header, and the URI may hold no '?' and no ',' (RFC 3261 §20.10).
+        let uri = cursor.take_while(|byte| !b"; \t?,<>\"".contains(&byte))?;
+        let params = ParamsRef::of_header(&mut cursor)?;
+        let fits = display_raw.is_none() && cursor.is_done();
+        fits.then_some(NameAddrRef { display_raw: None, uri: UriRef::parse(uri)?, params })
+    }
+
+    /// The display name, without quotes.
+    #[must_use]
+    pub fn display(self) -> Option<Cow<'a, str>> {
+        self.display_raw.map(scan::unquote)
+    }
+
+    /// The tag of a From or To.
+    #[must_use]
+    pub fn tag(self) -> Option<&'a str> {
+        self.params.raw("tag")
+    }
+
+    /// For keeping.
+    #[must_use]
+    pub fn to_name_addr(self) -> NameAddr {
+        NameAddr {
+            display: self.display().map(Cow::into_owned),
+            uri: self.uri.to_uri(),
+            params: self.params.to_params(),
+        }
+    }
+}
+
+/// A quoted string, or tokens, before `<`; leaves the cursor at the start when there is no `<`.
+fn read_display<'a>(cursor: &mut Cursor<'a>) -> Option<Option<&'a str>> {
+    cursor.blank();
+    if cursor.rest.starts_with('"') {
+        let quoted = cursor.quoted()?;
+        cursor.blank();
+        return cursor.rest.starts_with('<').then_some(Some(quoted));
+    }
+    let Some(before) = memchr::memchr(b'<', cursor.rest.as_bytes()) else { return Some(None) };
+    let (before, rest) = cursor.rest.split_at_checked(before)?;
+    // RFC 3261 wants tokens here; phones put more. Taken is all that cannot be mistaken for something else.
+    if before.bytes().any(|byte| matches!(byte, b'"' | b';' | b',' | b':' | b'@' | b'>')) {
+        return None;
+    }
+    cursor.rest = rest;
+    let display = scan::trim(before);
+    Some((!display.is_empty()).then_some(display))
+}
 
 /// A display name, a URI, and the parameters of the header (not of the URI).
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -68,43 +148,8 @@ impl NameAddr {
 
     /// Reads one whole header element.
     pub fn parse(text: &str) -> Result<NameAddr, Fault> {
-        NameAddr::read(scan::trim(text)).ok_or(Fault::Uri)
+        NameAddrRef::parse(text).map(NameAddrRef::to_name_addr).ok_or(Fault::Uri)
     }
-
-    fn read(text: &str) -> Option<NameAddr> {
-        let mut cursor = Cursor::new(text);
-        let display = read_display(&mut cursor)?;
-        if cursor.mark('<') {
-            let (uri, rest) = cursor.rest.split_once('>')?;
-            cursor.rest = rest;
-            let params = Params::of_header(&mut cursor)?;
-            let uri = Uri::parse(uri).ok()?;
-            return cursor.is_done().then_some(NameAddr { display, uri, params });
-        }
-        // Without brackets parameters belong to the header, and the URI may hold no '?' and no ',' (RFC 3261 §20.10).
-        let uri = cursor.take_while(|byte| !b"; \t?,<>\"".contains(&byte))?;
-        let params = Params::of_header(&mut cursor)?;
-        let fits = display.is_none() && cursor.is_done();
-        fits.then_some(NameAddr { display: None, uri: Uri::parse(uri).ok()?, params })
-    }
-}
-
-/// A quoted string, or tokens, before `<`; leaves the cursor at the start when there is no `<`.
-fn read_display(cursor: &mut Cursor<'_>) -> Option<Option<String>> {
-    cursor.blank();
-    if cursor.rest.starts_with('"') {
-        let quoted = cursor.quoted()?;
-        cursor.blank();
-        return cursor.rest.starts_with('<').then(|| Some(scan::unquote(quoted).into_owned()));
-    }
-    let Some((before, _)) = cursor.rest.split_once('<') else { return Some(None) };
-    // RFC 3261 wants tokens here; phones put more. Taken is all that cannot be mistaken for something else.
-    if before.bytes().any(|byte| b"\";,:@>".contains(&byte)) {
-        return None;
-    }
-    cursor.rest = cursor.rest.split_at_checked(before.len())?.1;
-    let display = scan::trim(before);
-    Some((!display.is_empty()).then(|| display.to_owned()))
 }
 
 impl fmt::Display for NameAddr {

@@ -2,69 +2,32 @@
 //!
 //! Values are written as one line each, whatever they hold: a header cannot be smuggled in through a display name.
 
-use crate::head::Head;
+use crate::address::NameAddrRef;
+use crate::draft::Draft;
+use crate::head::{HeadRef, Place};
 use crate::scan;
 use crate::{CSeq, HeaderValue, MAX_FORWARDS, Message, Method, Name, NameAddr, ParseError, Status, Uri, Via};
 use std::fmt::Display;
 
-/// Lines and a body, written when finished.
-#[derive(Debug, Clone)]
-struct Draft {
-    head: String,
-    body: Option<(String, Vec<u8>)>,
-}
+/// A type and a body.
+type Body = Option<(String, Vec<u8>)>;
 
-impl Draft {
-    fn new(start: &str) -> Draft {
-        let mut head = String::with_capacity(1024);
-        head.push_str(&scan::one_line(start));
-        head.push_str("\r\n");
-        Draft { head, body: None }
+/// The last lines of a head, and the body behind it.
+fn finished(mut draft: Draft, body: Body) -> (Draft, Vec<u8>) {
+    let (content_type, body) = body.unwrap_or_default();
+    if !content_type.is_empty() {
+        draft.line(Name::ContentType, content_type);
     }
-
-    fn line(&mut self, name: &str, value: &str) {
-        write_line(&mut self.head, name, value);
-    }
-
-    /// A value of a message that was read: it was checked then, and is given back as it was.
-    fn copy(&mut self, name: Name, value: &str) {
-        copy_line(&mut self.head, name.as_str(), value);
-    }
-
-    fn bytes(mut self) -> Vec<u8> {
-        let (content_type, body) = self.body.take().unwrap_or_default();
-        if !content_type.is_empty() {
-            self.line(Name::ContentType.as_str(), &content_type);
-        }
-        self.line(Name::ContentLength.as_str(), &body.len().to_string());
-        self.head.push_str("\r\n");
-        let mut bytes = self.head.into_bytes();
-        bytes.extend_from_slice(&body);
-        bytes
-    }
-}
-
-pub(crate) fn write_line(head: &mut String, name: &str, value: &str) {
-    head.push_str(&scan::one_line(name));
-    head.push_str(": ");
-    head.push_str(&scan::one_line(value));
-    head.push_str("\r\n");
-}
-
-/// A line as it stood: it was checked at parsing, so control characters in quoted pairs may stay.
-pub(crate) fn copy_line(head: &mut String, name: &str, value: &str) {
-    head.push_str(name);
-    head.push_str(": ");
-    head.push_str(value);
-    head.push_str("\r\n");
+    draft.line(Name::ContentLength, body.len());
+    (draft, body)
 }
 
 /// A response in the making (RFC 3261 §8.2.6).
 #[derive(Debug, Clone)]
 pub struct Response {
     draft: Draft,
-    to: String,
-    to_tag: Option<String>,
+    body: Body,
+    to: Place,
 }
 
 impl Response {
@@ -82,32 +45,38 @@ impl Response {
         if status == Status::TRYING
             && let Some(timestamp) = request.header(Name::Timestamp)
         {
-            response.draft.copy(Name::Timestamp, timestamp);
+            response.draft.copy(Name::Timestamp, Name::Timestamp.as_str(), timestamp);
         }
         if status > Status::TRYING && (status.is_provisional() || status.is_success()) {
             for value in request.headers(Name::RecordRoute) {
-                response.draft.copy(Name::RecordRoute, value);
+                response.draft.copy(Name::RecordRoute, Name::RecordRoute.as_str(), value);
             }
         }
         response
     }
 
     /// From a head alone: of a message that could not be understood.
-    pub(crate) fn refusing(head: &Head, status: Status, reason: &str) -> Response {
-        let mut draft = Draft::new(&format!("SIP/2.0 {status} {reason}"));
+    pub(crate) fn refusing(head: HeadRef<'_>, status: Status, reason: &str) -> Response {
+        let mut draft = Draft::new(format_args!("SIP/2.0 {status} {reason}"));
         for value in head.values(Name::Via) {
-            draft.copy(Name::Via, value);
+            draft.copy(Name::Via, Name::Via.as_str(), value);
         }
-        for name in [Name::From, Name::CallId, Name::CSeq] {
-            draft.copy(name, head.value(name).unwrap_or_default());
-        }
-        Response { draft, to: head.value(Name::To).unwrap_or_default().to_owned(), to_tag: None }
+        let mut copy = |name: Name| draft.copy(name, name.as_str(), head.value(name).unwrap_or_default());
+        copy(Name::From);
+        let to = copy(Name::To);
+        copy(Name::CallId);
+        copy(Name::CSeq);
+        Response { draft, body: None, to }
     }
 
     /// Our tag; used only when the To of the request has none.
     #[must_use]
     pub fn to_tag(mut self, tag: &str) -> Response {
-        self.to_tag = Some(tag.to_owned());
+        let to = self.draft.at(self.to);
+        let tagged = NameAddrRef::parse(to).map_or_else(|| to.contains("tag"), |to| to.tag().is_some());
+        if !tagged {
+            self.to = self.draft.append(self.to, &format!(";tag={}", scan::one_line(tag)));
+        }
         self
     }
 
@@ -119,8 +88,9 @@ impl Response {
 
     /// One more header.
     #[must_use]
-    pub fn header(self, name: Name, value: impl Display) -> Response {
-        self.header_named(name.as_str(), value)
+    pub fn header(mut self, name: Name, value: impl Display) -> Response {
+        self.draft.line(name, value);
+        self
     }
 
     /// One more header of a kind that has a type.
@@ -132,14 +102,14 @@ impl Response {
     /// One more header that [`Name`] does not know.
     #[must_use]
     pub fn header_named(mut self, name: &str, value: impl Display) -> Response {
-        self.draft.line(name, &value.to_string());
+        self.draft.line_named(name, value);
         self
     }
 
     /// The body.
     #[must_use]
     pub fn body(mut self, content_type: &str, body: &[u8]) -> Response {
-        self.draft.body = Some((content_type.to_owned(), body.to_vec()));
+        self.body = Some((content_type.to_owned(), body.to_vec()));
         self
     }
 
@@ -154,20 +124,15 @@ impl Response {
 
     /// The bytes.
     #[must_use]
-    pub fn bytes(mut self) -> Vec<u8> {
-        let tagged =
-            NameAddr::parse(&self.to).map_or_else(|_| self.to.contains("tag"), |to| to.tag().is_some());
-        let to = match self.to_tag {
-            Some(tag) if !tagged => format!("{};tag={}", self.to, scan::one_line(&tag)),
-            _ => self.to,
-        };
-        self.draft.copy(Name::To, &to);
-        self.draft.bytes()
+    pub fn bytes(self) -> Vec<u8> {
+        let (draft, body) = finished(self.draft, self.body);
+        draft.bytes(&body)
     }
 
     /// The message. An error is a mistake of ours in what was put in.
     pub fn message(self) -> Result<Message, ParseError> {
-        Message::parse(&self.bytes())
+        let (draft, body) = finished(self.draft, self.body);
+        draft.message(&body)
     }
 }
 
@@ -175,6 +140,7 @@ impl Response {
 #[derive(Debug, Clone)]
 pub struct Request {
     draft: Draft,
+    body: Body,
     method: Method,
     has_max_forwards: bool,
 }
@@ -183,8 +149,8 @@ impl Request {
     /// A request line. Via, From, To, Call-ID and CSeq must follow; Max-Forwards is added if it does not.
     #[must_use]
     pub fn new(method: Method, uri: &Uri) -> Request {
-        let draft = Draft::new(&format!("{method} {} SIP/2.0", uri.for_request_line()));
-        Request { draft, method, has_max_forwards: false }
+        let draft = Draft::new(format_args!("{method} {} SIP/2.0", uri.in_request_line()));
+        Request { draft, body: None, method, has_max_forwards: false }
     }
 
     /// Our Via.
@@ -242,8 +208,9 @@ impl Request {
 
     /// One more header.
     #[must_use]
-    pub fn header(self, name: Name, value: impl Display) -> Request {
-        self.header_named(name.as_str(), value)
+    pub fn header(mut self, name: Name, value: impl Display) -> Request {
+        self.draft.line(name, value);
+        self
     }
 
     /// One more header of a kind that has a type.
@@ -255,14 +222,14 @@ impl Request {
     /// One more header that [`Name`] does not know.
     #[must_use]
     pub fn header_named(mut self, name: &str, value: impl Display) -> Request {
-        self.draft.line(name, &value.to_string());
+        self.draft.line_named(name, value);
         self
     }
 
     /// The body.
     #[must_use]
     pub fn body(mut self, content_type: &str, body: &[u8]) -> Request {
-        self.draft.body = Some((content_type.to_owned(), body.to_vec()));
+        self.body = Some((content_type.to_owned(), body.to_vec()));
         self
     }
 
@@ -278,12 +245,18 @@ impl Request {
     /// The bytes.
     #[must_use]
     pub fn bytes(self) -> Vec<u8> {
-        let finished = if self.has_max_forwards { self } else { self.max_forwards(MAX_FORWARDS) };
-        finished.draft.bytes()
+        let (draft, body) = self.finished();
+        draft.bytes(&body)
     }
 
     /// The message. An error is a mistake of ours in what was put in.
     pub fn message(self) -> Result<Message, ParseError> {
-        Message::parse(&self.bytes())
+        let (draft, body) = self.finished();
+        draft.message(&body)
+    }
+
+    fn finished(self) -> (Draft, Vec<u8>) {
+        let counted = if self.has_max_forwards { self } else { self.max_forwards(MAX_FORWARDS) };
+        finished(counted.draft, counted.body)
     }
 }

@@ -3,7 +3,7 @@
 //! For a proxy (RFC 3261 §16.6, §16.7, §16.11) and for traces. Every change is named before the one pass that
 //! writes the result.
 
-use crate::build::{copy_line, write_line};
+use crate::draft::Draft;
 use crate::scan::Elements;
 use crate::{Message, Name, ParseError, Uri, Via};
 use std::fmt::Display;
@@ -13,8 +13,8 @@ use std::fmt::Display;
 pub struct Edit<'m> {
     message: &'m Message,
     start: Option<String>,
-    on_top: Vec<(String, String)>,
-    at_end: Vec<(String, String)>,
+    on_top: Vec<(Name, String)>,
+    at_end: Vec<(Name, String)>,
     pop: Vec<Name>,
     removed: Vec<Name>,
     removed_named: Vec<String>,
@@ -40,7 +40,7 @@ impl<'m> Edit<'m> {
     /// Puts our Via on top (a request goes on: §16.6 step 8).
     #[must_use]
     pub fn push_via(mut self, via: &Via) -> Self {
-        self.on_top.push((Name::Via.as_str().to_owned(), via.to_string()));
+        self.on_top.push((Name::Via, via.to_string()));
         self
     }
 
@@ -62,7 +62,7 @@ impl<'m> Edit<'m> {
     #[must_use]
     pub fn request_uri(mut self, uri: &Uri) -> Self {
         if self.message.is_request() {
-            self.start = Some(format!("{} {} SIP/2.0", self.message.method(), uri.for_request_line()));
+            self.start = Some(format!("{} {} SIP/2.0", self.message.method(), uri.in_request_line()));
         }
         self
     }
@@ -76,7 +76,7 @@ impl<'m> Edit<'m> {
     /// Puts a Record-Route on top (§16.6 step 4).
     #[must_use]
     pub fn record_route(mut self, value: impl Display) -> Self {
-        self.on_top.push((Name::RecordRoute.as_str().to_owned(), value.to_string()));
+        self.on_top.push((Name::RecordRoute, value.to_string()));
         self
     }
 
@@ -97,7 +97,7 @@ impl<'m> Edit<'m> {
     /// Adds a header behind the others.
     #[must_use]
     pub fn add(mut self, name: Name, value: impl Display) -> Self {
-        self.at_end.push((name.as_str().to_owned(), value.to_string()));
+        self.at_end.push((name, value.to_string()));
         self
     }
 
@@ -118,12 +118,24 @@ impl<'m> Edit<'m> {
     #[must_use]
     pub fn bytes(mut self) -> Vec<u8> {
         self.settle_body();
+        self.draft().bytes(self.body_bytes())
+    }
+
+    /// The message.
+    pub fn message(mut self) -> Result<Message, ParseError> {
+        self.settle_body();
+        self.draft().message(self.body_bytes())
+    }
+
+    fn body_bytes(&self) -> &[u8] {
+        self.body.as_ref().map_or(self.message.body(), |(_, body)| body)
+    }
+
+    fn draft(&self) -> Draft {
         let source = self.message.head();
-        let mut head = String::with_capacity(source.text().len() + 256);
-        head.push_str(self.start.as_deref().unwrap_or_else(|| source.start()));
-        head.push_str("\r\n");
+        let mut draft = Draft::new(self.start.as_deref().unwrap_or_else(|| source.start()));
         for (name, value) in &self.on_top {
-            write_line(&mut head, name, value);
+            draft.line(*name, value);
         }
         let mut popped = Vec::new();
         for (line, value) in source.lines() {
@@ -136,40 +148,28 @@ impl<'m> Edit<'m> {
             }
             if self.pop.contains(&line.name) && !popped.contains(&line.name) {
                 popped.push(line.name);
-                write_without_first(&mut head, line.name, value);
+                for element in Elements::of(value).skip(1) {
+                    draft.copy(line.name, line.name.as_str(), element);
+                }
             } else {
-                copy_line(&mut head, written, value);
+                draft.copy(line.name, written, value);
             }
         }
         for (name, value) in &self.at_end {
-            write_line(&mut head, name, value);
+            draft.line(*name, value);
         }
-        head.push_str("\r\n");
-        let mut bytes = head.into_bytes();
-        bytes.extend_from_slice(self.body.as_ref().map_or(self.message.body(), |(_, body)| body));
-        bytes
-    }
-
-    /// The message.
-    pub fn message(self) -> Result<Message, ParseError> {
-        Message::parse(&self.bytes())
+        draft
     }
 
     /// A new body brings its type and length; an old one without a length gets it, as a stream needs it.
     fn settle_body(&mut self) {
         if let Some((content_type, body)) = &self.body {
             self.removed.extend([Name::ContentType, Name::ContentLength]);
-            self.at_end.push((Name::ContentType.as_str().to_owned(), content_type.clone()));
-            self.at_end.push((Name::ContentLength.as_str().to_owned(), body.len().to_string()));
+            self.at_end.push((Name::ContentType, content_type.clone()));
+            self.at_end.push((Name::ContentLength, body.len().to_string()));
         } else if self.message.header(Name::ContentLength).is_none() {
             let length = self.message.body().len().to_string();
-            self.at_end.push((Name::ContentLength.as_str().to_owned(), length));
+            self.at_end.push((Name::ContentLength, length));
         }
-    }
-}
-
-fn write_without_first(head: &mut String, name: Name, value: &str) {
-    for element in Elements::of(value).skip(1) {
-        copy_line(head, name.as_str(), element);
     }
 }

@@ -72,11 +72,11 @@ impl Fault {
 pub struct ParseError {
     /// What is wrong.
     pub fault: Fault,
-    remains: Option<Box<Head>>,
+    remains: Option<Box<Head<'static>>>,
 }
 
 impl ParseError {
-    pub(crate) fn new(fault: Fault, remains: Option<Head>) -> ParseError {
+    pub(crate) fn new(fault: Fault, remains: Option<Head<'static>>) -> ParseError {
         ParseError { fault, remains: remains.map(Box::new) }
     }
 
@@ -84,7 +84,7 @@ impl ParseError {
     /// copied. An ACK is never answered, nor is a response (RFC 3261 §17.1.1.3, §18.1.2).
     #[must_use]
     pub fn answer(&self, to_tag: &str) -> Option<Vec<u8>> {
-        let head = self.remains.as_deref()?;
+        let head = self.remains.as_deref()?.as_ref();
         let method = head.request_method()?;
         if method == Method::Ack {
             return None;

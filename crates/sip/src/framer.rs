@@ -32,7 +32,7 @@ enum State {
     /// Between messages, or inside a head whose first `seen` bytes hold no end.
     Head { seen: usize },
     /// The head is known, the body is still coming.
-    Body { head: Box<Head>, length: usize },
+    Body { head: Box<Head<'static>>, length: usize },
     /// An error was given; nothing is read any more.
     Lost,
 }
@@ -127,7 +127,7 @@ impl Framer {
         let end = rest.get(from..).and_then(head::length).map(|length| from + length);
         match end {
             Some(end) => {
-                let head = Head::scan(rest.get(..end).unwrap_or_default());
+                let head = Head::scan(rest.get(..end).unwrap_or_default()).map(Head::into_owned);
                 self.after_head(head, end)
             }
             None if rest.len() > MESSAGE_BYTES_MAX => Err(Fault::TooLarge.into()),
@@ -141,12 +141,12 @@ impl Framer {
     /// Any doubt about the head is a doubt about where the next message begins, so it ends the stream.
     fn after_head(
         &mut self,
-        head: Result<Head, (Fault, Option<Head>)>,
+        head: Result<Head<'static>, ParseError>,
         head_len: usize,
     ) -> Result<Step, ParseError> {
-        let head = head.map_err(|(fault, head)| ParseError::new(fault, head))?;
+        let head = head?;
         // A stream message without a length has no end (RFC 3261 §20.14).
-        let length = match head.content_length() {
+        let length = match head.as_ref().content_length() {
             Ok(Some(length)) => length,
             Ok(None) => return Err(ParseError::new(Fault::ContentLength, Some(head))),
             Err(fault) => return Err(ParseError::new(fault, Some(head))),
@@ -158,13 +158,19 @@ impl Framer {
         Ok(Step::Took(head_len))
     }
 
-    fn in_body(&mut self, used: usize, head: Box<Head>, length: usize, out: &mut Vec<Frame>) -> Step {
+    fn in_body(
+        &mut self,
+        used: usize,
+        head: Box<Head<'static>>,
+        length: usize,
+        out: &mut Vec<Frame>,
+    ) -> Step {
         let rest = self.buffer.get(used..).unwrap_or_default();
         let Some(body) = rest.get(..length) else {
             self.state = State::Body { head, length };
             return Step::Starved;
         };
-        out.push(match Message::assemble(*head, body.to_vec()) {
+        out.push(match Message::assemble(*head, body) {
             Ok(message) => Frame::Message(message),
             Err(error) => Frame::Malformed(error),
         });

@@ -3,112 +3,148 @@
 //!
 //! The text is kept nearly as it came, with the same length: a fold becomes spaces (RFC 3261 §7.3.1 lets us), so
 //! every value is one piece of text. A head that is not UTF-8 is read as Latin-1, because phones send it.
+//!
+//! The table holds places, not texts: a message is one piece of text and one small table beside it.
 
 use crate::error::Fault;
 use crate::scan;
-use crate::{HEADER_LINES_MAX, MESSAGE_BYTES_MAX, Method, Name};
+use crate::{HEADER_LINES_MAX, MESSAGE_BYTES_MAX, Method, Name, ParseError};
 use memchr::memmem;
-use std::ops::Range;
+use smallvec::SmallVec;
+use std::borrow::Cow;
 
-/// One header line, by its places in the text.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// Bytes of the largest head: every place in it, and what a stamp adds, fits 16 bits.
+const HEAD_BYTES_MAX: usize = 65_000;
+
+/// Header lines of a usual message; only a longer one needs memory of its own for its table.
+const LINES_USUAL: usize = 24;
+
+/// A piece of a head.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Place {
+    at: u16,
+    len: u16,
+}
+
+impl Place {
+    pub(crate) fn new(at: usize, len: usize) -> Place {
+        let fit = |number: usize| u16::try_from(number).unwrap_or(u16::MAX);
+        Place { at: fit(at), len: fit(len) }
+    }
+
+    /// Where `piece`, a part of `text`, stands in it.
+    pub(crate) fn of(text: &str, piece: &str) -> Place {
+        let at = piece.as_ptr().addr().saturating_sub(text.as_ptr().addr());
+        Place::new(at, piece.len())
+    }
+
+    pub(crate) fn start(self) -> usize {
+        self.at.into()
+    }
+
+    pub(crate) fn end(self) -> usize {
+        self.start() + usize::from(self.len)
+    }
+
+    pub(crate) fn read(self, text: &str) -> &str {
+        text.get(self.start()..self.end()).unwrap_or_default()
+    }
+
+    /// The same piece after `old` became `new_len` bytes long: what stands behind it moves, what holds it grows.
+    pub(crate) fn moved(self, old: Place, new_len: usize) -> Place {
+        let shifted = |at: usize| (at + new_len).saturating_sub(usize::from(old.len));
+        if self.start() >= old.end() {
+            Place::new(shifted(self.start()), self.len.into())
+        } else if self.start() <= old.start() && self.end() >= old.end() {
+            Place::new(self.start(), shifted(self.end()) - self.start())
+        } else {
+            self
+        }
+    }
+}
+
+/// One header line, by its places in the text. Its name as written stands before the value, up to the colon.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Line {
     pub(crate) name: Name,
-    /// The name as written.
-    name_at: Range<usize>,
+    at: u16,
     /// The value, trimmed.
-    value_at: Range<usize>,
+    pub(crate) value: Place,
 }
 
-/// Start line and header table.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Head {
-    text: String,
-    start_at: Range<usize>,
-    lines: Vec<Line>,
+/// Where everything is.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Table {
+    start: Place,
+    lines: SmallVec<[Line; LINES_USUAL]>,
 }
 
-/// How long the head at the start of `bytes` is, its empty line included; `None` when the end is not there yet.
-pub(crate) fn length(bytes: &[u8]) -> Option<usize> {
-    memmem::find(bytes, b"\r\n\r\n").map(|at| at + 4)
+impl Table {
+    /// With a start line of this length.
+    pub(crate) fn after_start(start_len: usize) -> Table {
+        Table { start: Place::new(0, start_len), lines: SmallVec::new() }
+    }
+
+    /// Notes one more line; false when there are too many.
+    pub(crate) fn push(&mut self, name: Name, at: usize, value: Place) -> bool {
+        let fits = self.lines.len() < HEADER_LINES_MAX && value.end() <= HEAD_BYTES_MAX;
+        if fits {
+            self.lines.push(Line { name, at: Place::new(at, 0).at, value });
+        }
+        fits
+    }
+
+    /// Follows a change of the text: `old` became `new_len` bytes long.
+    pub(crate) fn follow(&mut self, old: Place, new_len: usize) {
+        for line in &mut self.lines {
+            line.at = Place { at: line.at, len: 0 }.moved(old, new_len).at;
+            line.value = line.value.moved(old, new_len);
+        }
+    }
 }
 
-impl Head {
-    /// Reads a whole head, empty line included. A head with a broken line is returned with its fault, so that it
-    /// can still be answered.
-    pub(crate) fn scan(bytes: &[u8]) -> Result<Head, (Fault, Option<Head>)> {
-        if bytes.len() > MESSAGE_BYTES_MAX {
-            return Err((Fault::TooLarge, None));
-        }
-        let text = unfold(decode(bytes)).map_err(|fault| (fault, None))?;
-        let mut head = Head { text, start_at: 0..0, lines: Vec::new() };
-        match head.find_lines() {
-            Ok(()) => Ok(head),
-            Err(fault) => Err((fault, Some(head))),
-        }
+/// A head to read from.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct HeadRef<'a> {
+    pub(crate) text: &'a str,
+    pub(crate) table: &'a Table,
+}
+
+impl<'a> HeadRef<'a> {
+    pub(crate) fn start(self) -> &'a str {
+        self.table.start.read(self.text)
     }
 
-    fn find_lines(&mut self) -> Result<(), Fault> {
-        let mut at = 0;
-        let mut outcome = Ok(());
-        let text = self.text.as_str();
-        for piece in text.split("\r\n") {
-            let place = at..at + piece.len();
-            at = place.end + 2;
-            if place.start == 0 {
-                self.start_at = place;
-            } else if piece.is_empty() {
-                break;
-            } else if self.lines.len() == HEADER_LINES_MAX {
-                return Err(Fault::TooManyHeaders);
-            } else if let Some(line) = Line::read(piece, place.start) {
-                self.lines.push(line);
-            } else {
-                outcome = Err(Fault::HeaderLine);
-            }
-        }
-        outcome
-    }
-
-    pub(crate) fn text(&self) -> &str {
-        &self.text
-    }
-
-    pub(crate) fn start(&self) -> &str {
-        self.piece(&self.start_at)
-    }
-
-    pub(crate) fn piece(&self, place: &Range<usize>) -> &str {
-        self.text.get(place.clone()).unwrap_or_default()
-    }
-
-    pub(crate) fn lines(&self) -> impl Iterator<Item = (&Line, &str)> {
-        self.lines.iter().map(|line| (line, self.piece(&line.value_at)))
+    pub(crate) fn lines(self) -> impl Iterator<Item = (&'a Line, &'a str)> {
+        self.table.lines.iter().map(move |line| (line, line.value.read(self.text)))
     }
 
     /// The name of a line as it was written.
-    pub(crate) fn written_name(&self, line: &Line) -> &str {
-        self.piece(&line.name_at)
+    pub(crate) fn written_name(self, line: &Line) -> &'a str {
+        let from_name = self.text.get(line.at.into()..line.value.start()).unwrap_or_default();
+        let colon = memchr::memchr(b':', from_name.as_bytes()).unwrap_or(from_name.len());
+        scan::trim(from_name.get(..colon).unwrap_or_default())
     }
 
     /// The value of the first line of this name.
-    pub(crate) fn value(&self, name: Name) -> Option<&str> {
+    pub(crate) fn value(self, name: Name) -> Option<&'a str> {
         self.values(name).next()
     }
 
-    pub(crate) fn values(&self, name: Name) -> impl Iterator<Item = &str> {
-        self.lines().filter(move |(line, _)| line.name == name).map(|(_, value)| value)
+    pub(crate) fn values(self, name: Name) -> impl Iterator<Item = &'a str> {
+        let lines = self.table.lines.iter().filter(move |line| line.name == name);
+        lines.map(move |line| line.value.read(self.text))
     }
 
     /// The method, when the start line begins like a request.
-    pub(crate) fn request_method(&self) -> Option<Method> {
+    pub(crate) fn request_method(self) -> Option<Method> {
         let (word, _) = self.start().split_once(' ')?;
         scan::is_token(word).then(|| Method::from(word))
     }
 
     /// What Content-Length says: one rule for datagrams and streams. Two that agree are one (RFC 4475 §3.3.9
     /// shows why two that differ are an attack).
-    pub(crate) fn content_length(&self) -> Result<Option<usize>, Fault> {
+    pub(crate) fn content_length(self) -> Result<Option<usize>, Fault> {
         let mut length = None;
         for value in self.values(Name::ContentLength) {
             let this = scan::number::<usize>(value).filter(|length| *length <= MESSAGE_BYTES_MAX);
@@ -120,45 +156,108 @@ impl Head {
         }
         Ok(length)
     }
+}
 
-    /// Replaces the first element of the first line of `name`, and moves what stands behind it.
-    pub(crate) fn replace_first_element(&mut self, name: Name, element: &str) {
-        let Some(index) = self.lines.iter().position(|line| line.name == name) else { return };
-        let Some(place) = self.lines.get(index).map(|line| line.value_at.clone()) else { return };
-        let old_len = scan::Elements::of(self.piece(&place)).next().map_or(0, str::len);
-        let leading = self.piece(&place).len() - self.piece(&place).trim_start_matches([' ', '\t']).len();
-        let start = place.start + leading;
-        self.text.replace_range(start..start + old_len, element);
-        let moved = |at: usize| (at + element.len()).saturating_sub(old_len);
-        for line in self.lines.iter_mut().skip(index + 1) {
-            line.name_at = moved(line.name_at.start)..moved(line.name_at.end);
-            line.value_at = moved(line.value_at.start)..moved(line.value_at.end);
+/// Text and table of a head.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Head<'t> {
+    pub(crate) text: Cow<'t, str>,
+    pub(crate) table: Table,
+}
+
+/// How long the head at the start of `bytes` is, its empty line included; `None` when the end is not there yet.
+pub(crate) fn length(bytes: &[u8]) -> Option<usize> {
+    memmem::find(bytes, b"\r\n\r\n").map(|at| at + 4)
+}
+
+impl<'t> Head<'t> {
+    /// Reads a whole head, empty line included. A head with a broken line is returned with its fault, so that it
+    /// can still be answered.
+    pub(crate) fn scan(bytes: &'t [u8]) -> Result<Head<'t>, ParseError> {
+        let text = match std::str::from_utf8(bytes) {
+            Ok(text) => Cow::Borrowed(text),
+            Err(_) => Cow::Owned(decode(bytes)),
+        };
+        if text.len() > HEAD_BYTES_MAX {
+            return Err(Fault::TooLarge.into());
         }
-        if let Some(line) = self.lines.get_mut(index) {
-            line.value_at.end = moved(line.value_at.end);
+        if let Some(table) = plain(&text) {
+            return Ok(Head { text, table });
         }
+        let text = unfold(text.into_owned())?;
+        let (table, outcome) = lines(&text);
+        let head = Head { text: Cow::Owned(text), table };
+        match outcome {
+            Ok(()) => Ok(head),
+            Err(fault) => Err(ParseError::new(fault, Some(head))),
+        }
+    }
+
+    pub(crate) fn as_ref(&self) -> HeadRef<'_> {
+        HeadRef { text: &self.text, table: &self.table }
+    }
+
+    /// For keeping.
+    pub(crate) fn into_owned(self) -> Head<'static> {
+        Head { text: Cow::Owned(self.text.into_owned()), table: self.table }
     }
 }
 
-impl Line {
-    /// `name HCOLON value`; white space may stand before the colon, and must not hide the header there.
-    fn read(piece: &str, start: usize) -> Option<Line> {
-        let colon = piece.find(':')?;
-        let (name, value) = piece.split_at_checked(colon)?;
-        let name = name.trim_end_matches([' ', '\t']);
-        if !scan::is_token(name) {
+/// The table of a head without fold, stray control character or broken line; `None` sends it the slow way.
+fn plain(text: &str) -> Option<Table> {
+    let mut table = Table::default();
+    let (mut at, mut ends) = (0, 0);
+    for end in memchr::memchr_iter(b'\n', text.as_bytes()) {
+        let piece = text.get(at..end)?.strip_suffix('\r')?;
+        ends += 1;
+        if at == 0 {
+            table.start = Place::new(0, piece.len());
+        } else if !piece.is_empty() {
+            let (name, value) = read_line(piece, at)?;
+            if !table.push(name, at, value) {
+                return None;
+            }
+        } else if end + 1 != text.len() {
             return None;
         }
-        let value = value.strip_prefix(':')?;
-        let trimmed = scan::trim(value);
-        let leading = value.len() - value.trim_start_matches([' ', '\t']).len();
-        let value_start = start + colon + 1 + if trimmed.is_empty() { 0 } else { leading };
-        Some(Line {
-            name: Name::parse(name),
-            name_at: start..start + name.len(),
-            value_at: value_start..value_start + trimmed.len(),
-        })
+        at = end + 1;
     }
+    (scan::controls(text.as_bytes()) == 2 * ends).then_some(table)
+}
+
+/// The table of any head that has been unfolded, with all lines that can be read.
+fn lines(text: &str) -> (Table, Result<(), Fault>) {
+    let mut table = Table::default();
+    let mut outcome = Ok(());
+    let mut at = 0;
+    for piece in text.split("\r\n") {
+        if at == 0 {
+            table.start = Place::new(0, piece.len());
+        } else if piece.is_empty() {
+            break;
+        } else if let Some((name, value)) = read_line(piece, at) {
+            if !table.push(name, at, value) {
+                return (table, Err(Fault::TooManyHeaders));
+            }
+        } else {
+            outcome = Err(Fault::HeaderLine);
+        }
+        at += piece.len() + 2;
+    }
+    (table, outcome)
+}
+
+/// `name HCOLON value`; white space may stand before the colon, and must not hide the header there.
+fn read_line(piece: &str, start: usize) -> Option<(Name, Place)> {
+    let colon = memchr::memchr(b':', piece.as_bytes())?;
+    let (name, value) = (piece.get(..colon)?, piece.get(colon + 1..)?);
+    let name = if name.ends_with([' ', '\t']) { name.trim_end_matches([' ', '\t']) } else { name };
+    if !scan::is_token(name) {
+        return None;
+    }
+    let trimmed = scan::trim(value);
+    let leading = if trimmed.is_empty() { 0 } else { value.len() - scan::trim_start(value).len() };
+    Some((Name::parse(name), Place::new(start + colon + 1 + leading, trimmed.len())))
 }
 
 /// UTF-8 as it is; every other byte as the Latin-1 letter it most likely is.
@@ -174,11 +273,12 @@ fn decode(bytes: &[u8]) -> String {
 /// Turns folds into spaces and refuses what no head may hold: bare CR or LF, a fold of the start line, control
 /// characters (allowed after a backslash only: RFC 3261 §25.1 `quoted-pair`).
 fn unfold(text: String) -> Result<String, Fault> {
-    let suspicious = |byte: u8| (byte < b' ' && byte != b'\t') || byte == 0x7f;
     let mut bytes = text.into_bytes();
     let mut at = 0;
     let mut lines = 0;
-    while let Some(step) = bytes.get(at..).and_then(|rest| rest.iter().position(|byte| suspicious(*byte))) {
+    while let Some(step) =
+        bytes.get(at..).and_then(|rest| rest.iter().position(|byte| scan::is_control(*byte)))
+    {
         at += step;
         match bytes.get(at..).unwrap_or_default() {
             [b'\r', b'\n', b' ' | b'\t', ..] if lines == 0 => return Err(Fault::HeaderLine),

@@ -13,21 +13,75 @@ pub enum Host {
     Name(String),
 }
 
-impl Host {
-    /// A name that is empty: what a URI without host has.
-    pub(crate) const NONE: Host = Host::Name(String::new());
+/// A host where it stands in a message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum HostRef<'a> {
+    /// An address.
+    Address(IpAddr),
+    /// A domain name.
+    Name(&'a str),
+}
 
+impl<'a> HostRef<'a> {
+    /// Reads a whole text as a host.
+    #[must_use]
+    pub fn parse(text: &'a str) -> Option<HostRef<'a>> {
+        if let Some(inner) = text.strip_prefix('[') {
+            return ipv6(inner.strip_suffix(']')?).map(|address| HostRef::Address(address.into()));
+        }
+        // A name may begin with a digit; an address does.
+        if text.bytes().next().is_some_and(|byte| byte.is_ascii_digit())
+            && let Ok(address) = text.parse::<std::net::Ipv4Addr>()
+        {
+            return Some(HostRef::Address(address.into()));
+        }
+        let fits = !text.is_empty() && text.len() <= 255 && text.bytes().all(is_name_byte);
+        fits.then_some(HostRef::Name(text))
+    }
+
+    /// The address, if it is one.
+    #[must_use]
+    pub fn address(self) -> Option<IpAddr> {
+        match self {
+            HostRef::Address(address) => Some(address),
+            HostRef::Name(_) => None,
+        }
+    }
+
+    /// Equality of RFC 3261 §19.1.4: names without case.
+    #[must_use]
+    pub fn same_as(self, other: HostRef<'_>) -> bool {
+        match (self, other) {
+            (HostRef::Address(one), HostRef::Address(two)) => one == two,
+            (HostRef::Name(one), HostRef::Name(two)) => one.eq_ignore_ascii_case(two),
+            _ => false,
+        }
+    }
+
+    /// For keeping.
+    #[must_use]
+    pub fn to_host(self) -> Host {
+        match self {
+            HostRef::Address(address) => Host::Address(address),
+            HostRef::Name(name) => Host::Name(name.to_owned()),
+        }
+    }
+}
+
+impl Host {
     /// Reads a whole text as a host.
     #[must_use]
     pub fn parse(text: &str) -> Option<Host> {
-        if let Some(inner) = text.strip_prefix('[') {
-            return ipv6(inner.strip_suffix(']')?).map(|address| Host::Address(address.into()));
+        HostRef::parse(text).map(HostRef::to_host)
+    }
+
+    /// To look into.
+    #[must_use]
+    pub fn as_ref(&self) -> HostRef<'_> {
+        match self {
+            Host::Address(address) => HostRef::Address(*address),
+            Host::Name(name) => HostRef::Name(name),
         }
-        if let Ok(address) = text.parse::<std::net::Ipv4Addr>() {
-            return Some(Host::Address(address.into()));
-        }
-        let fits = !text.is_empty() && text.len() <= 255 && text.bytes().all(is_name_byte);
-        fits.then(|| Host::Name(text.to_owned()))
     }
 
     /// The address, if it is one.
@@ -42,17 +96,13 @@ impl Host {
     /// True when it is this text, without regard to case; an address is compared as an address.
     #[must_use]
     pub fn is(&self, text: &str) -> bool {
-        Host::parse(text).is_some_and(|other| self.same_as(&other))
+        HostRef::parse(text).is_some_and(|other| self.as_ref().same_as(other))
     }
 
     /// Equality of RFC 3261 §19.1.4: names without case.
     #[must_use]
     pub fn same_as(&self, other: &Host) -> bool {
-        match (self, other) {
-            (Host::Address(one), Host::Address(two)) => one == two,
-            (Host::Name(one), Host::Name(two)) => one.eq_ignore_ascii_case(two),
-            _ => false,
-        }
+        self.as_ref().same_as(other.as_ref())
     }
 }
 

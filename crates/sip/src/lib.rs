@@ -14,6 +14,7 @@ pub mod build;
 mod cseq;
 pub mod dialog;
 pub mod digest;
+mod draft;
 mod edit;
 mod error;
 mod flow;
@@ -34,7 +35,7 @@ pub mod transaction;
 mod uri;
 mod via;
 
-pub use address::{Contacts, NameAddr};
+pub use address::{Contacts, NameAddr, NameAddrRef};
 pub use build::{Request, Response};
 pub use cseq::CSeq;
 pub use dialog::Dialog;
@@ -43,17 +44,17 @@ pub use error::{Fault, ParseError};
 pub use flow::{Flow, Hop, Transport};
 pub use framer::{Frame, Framer, FramingError};
 pub use headers::HeaderValue;
-pub use host::Host;
+pub use host::{Host, HostRef};
 pub use message::{Message, StartLine};
 pub use method::Method;
 pub use name::Name;
 pub use negotiation::Negotiation;
-pub use params::Params;
+pub use params::{Params, ParamsRef};
 pub use status::Status;
 pub use token::Tokens;
 pub use transaction::{ClientKey, Layer, ServerKey};
-pub use uri::{Scheme, Uri};
-pub use via::Via;
+pub use uri::{Scheme, SchemeRef, Uri, UriRef};
+pub use via::{Via, ViaRef};
 
 /// Bytes of the largest message we take, head and body together. A larger one is refused with 513, or its stream closed.
 pub const MESSAGE_BYTES_MAX: usize = 64 * 1024;

@@ -1,18 +1,24 @@
 //! One SIP message, checked and immutable.
 //!
-//! Its Via, From, To, Call-ID, CSeq and Max-Forwards were parsed when it was made: they are plain getters. What
+//! Its Via, From, To, Call-ID, CSeq and Max-Forwards were checked when it was made: they are plain getters. What
 //! only some readers need (Contact, Route, lists, numbers) is read on demand and may then be found malformed;
 //! answer that with [`Fault::status`].
+//!
+//! A message is one text and the places of its parts. `from_ref`, `via_ref` and their kin look into that text and
+//! cost no memory; `from`, `via` and their kin make the owned form when they are first asked for, and keep it.
 
-use crate::head::{self, Head};
+use crate::address::NameAddrRef;
+use crate::head::{self, Head, HeadRef, Place, Table};
 use crate::scan::{self, Elements};
+use crate::uri::UriRef;
+use crate::via::ViaRef;
 use crate::{CSeq, Contacts, Fault, MESSAGE_BYTES_MAX, Method, Name, NameAddr, ParseError, Status, Uri, Via};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::fmt;
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 /// The first line.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,32 +40,53 @@ pub enum StartLine {
 }
 
 /// A message. Cloning shares the bytes.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone)]
 pub struct Message(Arc<Parsed>);
 
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone)]
 struct Parsed {
-    head: Head,
-    body: Vec<u8>,
-    start: StartLine,
-    via: Via,
-    from: NameAddr,
-    to: NameAddr,
+    /// The head, and the body behind it when that is text.
+    text: Arc<str>,
+    head_len: usize,
+    /// A body that is not UTF-8.
+    body_apart: Option<Box<[u8]>>,
+    table: Table,
+    parts: Parts,
+    owned: Owned,
+}
+
+/// The owned forms that somebody asked for.
+#[derive(Clone, Default)]
+struct Owned {
+    start: OnceLock<Box<StartLine>>,
+    via: OnceLock<Box<Via>>,
+    from: OnceLock<Box<NameAddr>>,
+    to: OnceLock<Box<NameAddr>>,
+}
+
+/// The places and values of what every message must have.
+#[derive(Clone)]
+struct Parts {
+    start: Start,
+    /// The top element of the first Via line.
+    via: Place,
+    branch: Option<Place>,
+    from: Place,
+    from_tag: Option<Place>,
+    to: Place,
+    to_tag: Option<Place>,
+    call_id: Place,
     cseq: CSeq,
     max_forwards: Option<u8>,
 }
 
-/// Headers that make no sense twice.
-const ONCE: [Name; 8] = [
-    Name::From,
-    Name::To,
-    Name::CallId,
-    Name::CSeq,
-    Name::MaxForwards,
-    Name::ContentType,
-    Name::Expires,
-    Name::SessionExpires,
-];
+#[derive(Clone, Copy)]
+enum Start {
+    /// Place of the Request-URI.
+    Request(Place),
+    /// Status, and place of the reason phrase.
+    Response(Status, Place),
+}
 
 impl Message {
     /// Reads a datagram. Bytes behind the body are ignored; a body shorter than Content-Length is refused
@@ -72,26 +99,35 @@ impl Message {
         let bytes = bytes.get(start..).unwrap_or_default();
         let head_len = head::length(bytes).ok_or(Fault::HeadWithoutEnd)?;
         let (head, rest) = bytes.split_at_checked(head_len).ok_or(Fault::HeadWithoutEnd)?;
-        let head = Head::scan(head).map_err(|(fault, head)| ParseError::new(fault, head))?;
-        let body = match head.content_length() {
+        let head = Head::scan(head)?;
+        let body = match head.as_ref().content_length() {
             Ok(length) => rest.get(..length.unwrap_or(rest.len())).ok_or(Fault::ContentLength),
             Err(fault) => Err(fault),
         };
         match body {
-            Ok(body) => Message::assemble(head, body.to_vec()),
-            Err(fault) => Err(ParseError::new(fault, Some(head))),
+            Ok(body) => Message::assemble(head, body),
+            Err(fault) => Err(ParseError::new(fault, Some(head.into_owned()))),
         }
     }
 
     /// Checks what every message must have.
-    pub(crate) fn assemble(head: Head, body: Vec<u8>) -> Result<Message, ParseError> {
-        match Parsed::typed(&head) {
-            Ok(typed) => {
-                let Typed { start, via, from, to, cseq, max_forwards } = typed;
-                Ok(Message(Arc::new(Parsed { head, body, start, via, from, to, cseq, max_forwards })))
+    pub(crate) fn assemble(head: Head<'_>, body: &[u8]) -> Result<Message, ParseError> {
+        let parts = match Parts::read(head.as_ref()) {
+            Ok(parts) => parts,
+            Err(fault) => return Err(ParseError::new(fault, Some(head.into_owned()))),
+        };
+        let head_len = head.text.len();
+        let (text, body_apart): (Arc<str>, _) = match std::str::from_utf8(body) {
+            Ok("") => (head.text.as_ref().into(), None),
+            Ok(body) => {
+                let mut text = head.text.into_owned();
+                text.push_str(body);
+                (text.into(), None)
             }
-            Err(fault) => Err(ParseError::new(fault, Some(head))),
-        }
+            Err(_) => (head.text.as_ref().into(), Some(body.into())),
+        };
+        let (table, owned) = (head.table, Owned::default());
+        Ok(Message(Arc::new(Parsed { text, head_len, body_apart, table, parts, owned })))
     }
 
     /// Notes in the top Via where the request came from (RFC 3261 §18.2.1, RFC 3581 §4). Do this first with every
@@ -99,51 +135,92 @@ impl Message {
     #[must_use]
     pub fn stamped(mut self, source: SocketAddr) -> Message {
         let parsed = Arc::make_mut(&mut self.0);
-        parsed.via.stamp(source);
-        parsed.head.replace_first_element(Name::Via, &parsed.via.to_string());
+        let mut via = parsed.parts.via_in(&parsed.text).to_via();
+        via.stamp(source);
+        let (element, old) = (via.to_string(), parsed.parts.via);
+        let mut text = String::with_capacity(parsed.text.len() + element.len());
+        text.push_str(parsed.text.get(..old.start()).unwrap_or_default());
+        text.push_str(&element);
+        text.push_str(parsed.text.get(old.end()..).unwrap_or_default());
+        parsed.head_len = (parsed.head_len + text.len()).saturating_sub(parsed.text.len());
+        parsed.text = text.into();
+        parsed.table.follow(old, element.len());
+        parsed.parts.follow(old, element.len(), &parsed.text);
+        parsed.owned.via = OnceLock::from(Box::new(via));
         self
     }
 
     /// The first line.
     #[must_use]
     pub fn start(&self) -> &StartLine {
-        &self.0.start
+        self.0.owned.start.get_or_init(|| {
+            Box::new(match self.0.parts.start {
+                Start::Request(uri) => StartLine::Request {
+                    method: self.0.parts.cseq.method.clone(),
+                    uri: self.0.uri_at(uri).to_uri(),
+                },
+                Start::Response(status, reason) => {
+                    StartLine::Response { status, reason: reason.read(&self.0.text).to_owned() }
+                }
+            })
+        })
     }
 
     /// True for a request.
     #[must_use]
     pub fn is_request(&self) -> bool {
-        matches!(self.0.start, StartLine::Request { .. })
+        matches!(self.0.parts.start, Start::Request(_))
     }
 
     /// The method of a request, or of the request that this response answers.
     #[must_use]
     pub fn method(&self) -> &Method {
-        &self.0.cseq.method
+        &self.0.parts.cseq.method
     }
 
     /// The Request-URI of a request.
     #[must_use]
     pub fn request_uri(&self) -> Option<&Uri> {
-        match &self.0.start {
+        match self.start() {
             StartLine::Request { uri, .. } => Some(uri),
             StartLine::Response { .. } => None,
+        }
+    }
+
+    /// The Request-URI of a request, where it stands.
+    #[must_use]
+    pub fn request_uri_ref(&self) -> Option<UriRef<'_>> {
+        match self.0.parts.start {
+            Start::Request(uri) => Some(self.0.uri_at(uri)),
+            Start::Response(..) => None,
         }
     }
 
     /// The status of a response.
     #[must_use]
     pub fn status(&self) -> Option<Status> {
-        match &self.0.start {
-            StartLine::Request { .. } => None,
-            StartLine::Response { status, .. } => Some(*status),
+        match self.0.parts.start {
+            Start::Request(_) => None,
+            Start::Response(status, _) => Some(status),
         }
     }
 
     /// The top Via.
     #[must_use]
     pub fn via(&self) -> &Via {
-        &self.0.via
+        self.0.owned.via.get_or_init(|| Box::new(self.via_ref().to_via()))
+    }
+
+    /// The top Via, where it stands.
+    #[must_use]
+    pub fn via_ref(&self) -> ViaRef<'_> {
+        self.0.parts.via_in(&self.0.text)
+    }
+
+    /// The branch of the top Via.
+    #[must_use]
+    pub fn branch(&self) -> Option<&str> {
+        self.0.parts.branch.map(|place| place.read(&self.0.text))
     }
 
     /// The second Via of a response that is to be forwarded, if there is one and it can be read.
@@ -155,56 +232,80 @@ impl Message {
     /// From.
     #[must_use]
     pub fn from(&self) -> &NameAddr {
-        &self.0.from
+        self.0.owned.from.get_or_init(|| Box::new(self.from_ref().to_name_addr()))
+    }
+
+    /// From, where it stands.
+    #[must_use]
+    pub fn from_ref(&self) -> NameAddrRef<'_> {
+        self.0.address_at(self.0.parts.from)
+    }
+
+    /// The tag of From.
+    #[must_use]
+    pub fn from_tag(&self) -> Option<&str> {
+        self.0.parts.from_tag.map(|place| place.read(&self.0.text))
     }
 
     /// To.
     #[must_use]
     pub fn to(&self) -> &NameAddr {
-        &self.0.to
+        self.0.owned.to.get_or_init(|| Box::new(self.to_ref().to_name_addr()))
+    }
+
+    /// To, where it stands.
+    #[must_use]
+    pub fn to_ref(&self) -> NameAddrRef<'_> {
+        self.0.address_at(self.0.parts.to)
+    }
+
+    /// The tag of To.
+    #[must_use]
+    pub fn to_tag(&self) -> Option<&str> {
+        self.0.parts.to_tag.map(|place| place.read(&self.0.text))
     }
 
     /// Call-ID; compared byte by byte (RFC 3261 §20.8).
     #[must_use]
     pub fn call_id(&self) -> &str {
-        self.0.head.value(Name::CallId).unwrap_or_default()
+        self.0.parts.call_id.read(&self.0.text)
     }
 
     /// CSeq.
     #[must_use]
     pub fn cseq(&self) -> &CSeq {
-        &self.0.cseq
+        &self.0.parts.cseq
     }
 
     /// Max-Forwards, if the message has it (RFC 2543 had none).
     #[must_use]
     pub fn max_forwards(&self) -> Option<u8> {
-        self.0.max_forwards
+        self.0.parts.max_forwards
     }
 
     /// The value of the first line of this header.
     #[must_use]
     pub fn header(&self, name: Name) -> Option<&str> {
-        self.0.head.value(name)
+        self.head().value(name)
     }
 
     /// The value of the first line of a header by its text: for those [`Name`] does not know.
     #[must_use]
     pub fn header_named(&self, name: &str) -> Option<&str> {
-        let mut lines = self.0.head.lines();
-        lines
-            .find(|(line, _)| self.0.head.written_name(line).eq_ignore_ascii_case(name))
-            .map(|(_, value)| value)
+        let head = self.head();
+        let mut lines = head.lines();
+        lines.find(|(line, _)| head.written_name(line).eq_ignore_ascii_case(name)).map(|(_, value)| value)
     }
 
     /// The values of all lines of this header, one a line.
     pub fn headers(&self, name: Name) -> impl Iterator<Item = &str> {
-        self.0.head.values(name)
+        self.head().values(name)
     }
 
     /// Every line in order: the name as written, and the value.
     pub fn all_headers(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.0.head.lines().map(|(line, value)| (self.0.head.written_name(line), value))
+        let head = self.head();
+        head.lines().map(move |(line, value)| (head.written_name(line), value))
     }
 
     /// The elements of a comma list over all its lines (RFC 3261 §7.3.1).
@@ -266,7 +367,10 @@ impl Message {
     /// The body; empty when there is none.
     #[must_use]
     pub fn body(&self) -> &[u8] {
-        &self.0.body
+        match &self.0.body_apart {
+            Some(body) => body,
+            None => self.0.text.as_bytes().get(self.0.head_len..).unwrap_or_default(),
+        }
     }
 
     /// The media type without parameters, in lower case: `application/sdp`.
@@ -281,68 +385,145 @@ impl Message {
     /// True for a request inside a dialog: its To has a tag.
     #[must_use]
     pub fn is_in_dialog(&self) -> bool {
-        self.0.to.tag().is_some()
+        self.0.parts.to_tag.is_some()
     }
 
     /// The bytes: as they came, but for folds, Latin-1 and the stamp.
     #[must_use]
     pub fn to_bytes(&self) -> Vec<u8> {
-        let mut bytes = Vec::with_capacity(self.0.head.text().len() + self.0.body.len());
-        bytes.extend_from_slice(self.0.head.text().as_bytes());
-        bytes.extend_from_slice(&self.0.body);
-        bytes
+        match &self.0.body_apart {
+            Some(body) => [self.0.text.as_bytes(), body].concat(),
+            None => self.0.text.as_bytes().to_vec(),
+        }
     }
 
-    pub(crate) fn head(&self) -> &Head {
-        &self.0.head
+    /// The same bytes, shared with this message where that can be.
+    #[must_use]
+    pub fn to_wire(&self) -> Arc<[u8]> {
+        match &self.0.body_apart {
+            Some(_) => self.to_bytes().into(),
+            None => Arc::clone(&self.0.text).into(),
+        }
     }
-}
 
-struct Typed {
-    start: StartLine,
-    via: Via,
-    from: NameAddr,
-    to: NameAddr,
-    cseq: CSeq,
-    max_forwards: Option<u8>,
+    pub(crate) fn head(&self) -> HeadRef<'_> {
+        let text = self.0.text.get(..self.0.head_len).unwrap_or_default();
+        HeadRef { text, table: &self.0.table }
+    }
 }
 
 impl Parsed {
-    fn typed(head: &Head) -> Result<Typed, Fault> {
-        let start = read_start(head.start())?;
-        if let Some(name) = ONCE.into_iter().find(|name| head.values(*name).nth(1).is_some()) {
-            return Err(Fault::Repeated(name));
-        }
-        let top = Elements::of(required(head, Name::Via)?).next().unwrap_or_default();
-        let via = Via::parse(top).ok_or(Fault::Header(Name::Via))?;
-        let from = required_address(head, Name::From)?;
-        let to = required_address(head, Name::To)?;
-        let call_id = required(head, Name::CallId)?;
-        if call_id.is_empty() || call_id.bytes().any(scan::is_blank) {
-            return Err(Fault::Header(Name::CallId));
-        }
-        let cseq = CSeq::parse(required(head, Name::CSeq)?).ok_or(Fault::Header(Name::CSeq))?;
-        if matches!(&start, StartLine::Request { method, .. } if *method != cseq.method) {
-            return Err(Fault::CSeqMethod);
-        }
-        let max_forwards = match head.value(Name::MaxForwards) {
-            Some(value) => Some(scan::number(value).ok_or(Fault::Header(Name::MaxForwards))?),
-            None => None,
-        };
-        Ok(Typed { start, via, from, to, cseq, max_forwards })
+    fn uri_at(&self, place: Place) -> UriRef<'_> {
+        UriRef::parse(place.read(&self.text)).unwrap_or(UriRef::none())
+    }
+
+    fn address_at(&self, place: Place) -> NameAddrRef<'_> {
+        NameAddrRef::parse(place.read(&self.text)).unwrap_or(NameAddrRef::none())
     }
 }
 
-fn required(head: &Head, name: Name) -> Result<&str, Fault> {
-    head.value(name).ok_or(Fault::Absent(name))
+impl Parts {
+    fn read(head: HeadRef<'_>) -> Result<Parts, Fault> {
+        let (start, method) = read_start(head)?;
+        let known = Required::find(head)?;
+        let place = |piece: &str| Place::of(head.text, piece);
+        let top = Elements::of(known.via.ok_or(Fault::Absent(Name::Via))?).next().unwrap_or_default();
+        let via = ViaRef::parse(top).ok_or(Fault::Header(Name::Via))?;
+        let (from, from_tag) = required_address(known.from, Name::From)?;
+        let (to, to_tag) = required_address(known.to, Name::To)?;
+        let call_id = known.call_id.ok_or(Fault::Absent(Name::CallId))?;
+        if call_id.is_empty() || call_id.bytes().any(scan::is_blank) {
+            return Err(Fault::Header(Name::CallId));
+        }
+        let cseq = CSeq::parse(known.cseq.ok_or(Fault::Absent(Name::CSeq))?);
+        let cseq = cseq.ok_or(Fault::Header(Name::CSeq))?;
+        if method.is_some_and(|method| method != cseq.method.as_str()) {
+            return Err(Fault::CSeqMethod);
+        }
+        let max_forwards = match known.max_forwards {
+            Some(value) => Some(scan::number(value).ok_or(Fault::Header(Name::MaxForwards))?),
+            None => None,
+        };
+        Ok(Parts {
+            start,
+            via: place(top),
+            branch: via.branch().map(place),
+            from: place(from),
+            from_tag: from_tag.map(place),
+            to: place(to),
+            to_tag: to_tag.map(place),
+            call_id: place(call_id),
+            cseq,
+            max_forwards,
+        })
+    }
+
+    fn via_in<'a>(&self, text: &'a str) -> ViaRef<'a> {
+        ViaRef::parse(self.via.read(text)).unwrap_or(ViaRef::none())
+    }
+
+    /// Follows a change of the top Via.
+    fn follow(&mut self, old: Place, new_len: usize, text: &str) {
+        for place in [&mut self.via, &mut self.from, &mut self.to, &mut self.call_id] {
+            *place = place.moved(old, new_len);
+        }
+        for place in [&mut self.from_tag, &mut self.to_tag].into_iter().flatten() {
+            *place = place.moved(old, new_len);
+        }
+        self.branch = self.via_in(text).branch().map(|branch| Place::of(text, branch));
+    }
 }
 
-fn required_address(head: &Head, name: Name) -> Result<NameAddr, Fault> {
-    NameAddr::parse(required(head, name)?).map_err(|_| Fault::Header(name))
+/// The values of the headers that every message has, found in one walk.
+#[derive(Default)]
+struct Required<'a> {
+    via: Option<&'a str>,
+    from: Option<&'a str>,
+    to: Option<&'a str>,
+    call_id: Option<&'a str>,
+    cseq: Option<&'a str>,
+    max_forwards: Option<&'a str>,
+}
+
+impl<'a> Required<'a> {
+    /// Refuses a second line of what makes no sense twice.
+    fn find(head: HeadRef<'a>) -> Result<Required<'a>, Fault> {
+        let mut found = Required::default();
+        let [mut content_type, mut expires, mut session_expires] = [None; 3];
+        for (line, value) in head.lines() {
+            let slot = match line.name {
+                Name::Via => {
+                    found.via = found.via.or(Some(value));
+                    continue;
+                }
+                Name::From => &mut found.from,
+                Name::To => &mut found.to,
+                Name::CallId => &mut found.call_id,
+                Name::CSeq => &mut found.cseq,
+                Name::MaxForwards => &mut found.max_forwards,
+                Name::ContentType => &mut content_type,
+                Name::Expires => &mut expires,
+                Name::SessionExpires => &mut session_expires,
+                _ => continue,
+            };
+            if slot.replace(value).is_some() {
+                return Err(Fault::Repeated(line.name));
+            }
+        }
+        Ok(found)
+    }
+}
+
+/// The value and its tag.
+fn required_address(value: Option<&str>, name: Name) -> Result<(&str, Option<&str>), Fault> {
+    let value = value.ok_or(Fault::Absent(name))?;
+    let address = NameAddrRef::parse(value).ok_or(Fault::Header(name))?;
+    Ok((value, address.tag()))
 }
 
 /// Exactly one space between the parts, none behind (RFC 3261 §7.1, §7.2).
-fn read_start(line: &str) -> Result<StartLine, Fault> {
+fn read_start(head: HeadRef<'_>) -> Result<(Start, Option<&str>), Fault> {
+    let line = head.start();
     if let Some(rest) = strip_prefix_ignore_case(line, "SIP/") {
         let (version, rest) = rest.split_once(' ').unwrap_or((rest, ""));
         if version != "2.0" {
@@ -351,7 +532,7 @@ fn read_start(line: &str) -> Result<StartLine, Fault> {
         let (code, reason) = rest.split_once(' ').unwrap_or((rest, ""));
         let code = scan::number::<u16>(code).filter(|_| code.len() == 3).ok_or(Fault::StartLine)?;
         let status = Status::try_from(code).map_err(|_| Fault::StartLine)?;
-        return Ok(StartLine::Response { status, reason: reason.to_owned() });
+        return Ok((Start::Response(status, Place::of(head.text, reason)), None));
     }
     let (method, rest) =
         line.split_once(' ').filter(|(method, _)| scan::is_token(method)).ok_or(Fault::StartLine)?;
@@ -364,8 +545,8 @@ fn read_start(line: &str) -> Result<StartLine, Fault> {
         return Err(if numbers { Fault::Version } else { Fault::StartLine });
     }
     // Headers have no place in a Request-URI (RFC 3261 §19.1.1, RFC 4475 §3.1.2.12).
-    let uri = Uri::parse(uri).ok().filter(|uri| uri.headers.is_none()).ok_or(Fault::RequestUri)?;
-    Ok(StartLine::Request { method: Method::from(method), uri })
+    UriRef::parse(uri).filter(|uri| uri.headers.is_none()).ok_or(Fault::RequestUri)?;
+    Ok((Start::Request(Place::of(head.text, uri)), Some(method)))
 }
 
 fn strip_prefix_ignore_case<'a>(text: &'a str, prefix: &str) -> Option<&'a str> {
@@ -375,15 +556,23 @@ fn strip_prefix_ignore_case<'a>(text: &'a str, prefix: &str) -> Option<&'a str> 
 
 impl fmt::Debug for Message {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Message({} | {} | {})", self.0.head.start(), self.call_id(), self.0.cseq)
+        write!(f, "Message({} | {} | {})", self.head().start(), self.call_id(), self.cseq())
     }
 }
+
+impl PartialEq for Message {
+    fn eq(&self, other: &Message) -> bool {
+        self.0.text == other.0.text && self.0.body_apart == other.0.body_apart
+    }
+}
+
+impl Eq for Message {}
 
 /// The whole message as text, for traces and ladders. It holds numbers and names of people.
 impl fmt::Display for Message {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.0.head.text())?;
-        f.write_str(&String::from_utf8_lossy(&self.0.body))
+        f.write_str(self.head().text)?;
+        f.write_str(&String::from_utf8_lossy(self.body()))
     }
 }
 

@@ -3,10 +3,12 @@
 //! Works on unfolded text: the head turns every fold into spaces first, so LWS is here just SP and HTAB.
 
 use std::borrow::Cow;
+use std::fmt;
 
 /// RFC 3261 §25.1 `token`.
 pub(crate) fn is_token_byte(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || b"-.!%*_+`'~".contains(&byte)
+    byte.is_ascii_alphanumeric()
+        || matches!(byte, b'-' | b'.' | b'!' | b'%' | b'*' | b'_' | b'+' | b'`' | b'\'' | b'~')
 }
 
 pub(crate) fn is_token(text: &str) -> bool {
@@ -18,7 +20,13 @@ pub(crate) fn is_blank(byte: u8) -> bool {
 }
 
 pub(crate) fn trim(text: &str) -> &str {
-    text.trim_matches([' ', '\t'])
+    let blanks = text.bytes().rev().take_while(|byte| is_blank(*byte)).count();
+    trim_start(text.get(..text.len() - blanks).unwrap_or_default())
+}
+
+pub(crate) fn trim_start(text: &str) -> &str {
+    let blanks = text.bytes().take_while(|byte| is_blank(*byte)).count();
+    text.get(blanks..).unwrap_or_default()
 }
 
 /// A place in a text, moving forward.
@@ -34,15 +42,15 @@ impl<'a> Cursor<'a> {
 
     /// Skips white space.
     pub(crate) fn blank(&mut self) -> &mut Self {
-        self.rest = self.rest.trim_start_matches([' ', '\t']);
+        self.rest = trim_start(self.rest);
         self
     }
 
     /// Takes `wanted` with white space around it (SLASH, EQUAL, SEMI, COLON of the grammar).
     pub(crate) fn mark(&mut self, wanted: char) -> bool {
-        match self.rest.trim_start_matches([' ', '\t']).strip_prefix(wanted) {
+        match trim_start(self.rest).strip_prefix(wanted) {
             Some(rest) => {
-                self.rest = rest.trim_start_matches([' ', '\t']);
+                self.rest = trim_start(rest);
                 true
             }
             None => false,
@@ -149,6 +157,9 @@ impl<'a> Iterator for Elements<'a> {
 }
 
 fn element_end(text: &str) -> usize {
+    if memchr::memchr(b',', text.as_bytes()).is_none() {
+        return text.len();
+    }
     let (mut in_quotes, mut in_brackets, mut escaped) = (false, false, false);
     for (at, byte) in text.bytes().enumerate() {
         match byte {
@@ -165,6 +176,25 @@ fn element_end(text: &str) -> usize {
     text.len()
 }
 
+/// Where the first `wanted` outside quotes stands, or the end.
+pub(crate) fn end_outside_quotes(text: &str, wanted: u8) -> usize {
+    let end = memchr::memchr(wanted, text.as_bytes()).unwrap_or(text.len());
+    if memchr::memchr(b'"', text.get(..end).unwrap_or_default().as_bytes()).is_none() {
+        return end;
+    }
+    let (mut in_quotes, mut escaped) = (false, false);
+    for (at, byte) in text.bytes().enumerate() {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' if in_quotes => escaped = true,
+            b'"' => in_quotes = !in_quotes,
+            byte if byte == wanted && !in_quotes => return at,
+            _ => {}
+        }
+    }
+    text.len()
+}
+
 /// A decimal number without sign; `None` when it is none or does not fit.
 pub(crate) fn number<N: std::str::FromStr>(text: &str) -> Option<N> {
     if text.is_empty() || !text.bytes().all(|byte| byte.is_ascii_digit()) {
@@ -173,8 +203,37 @@ pub(crate) fn number<N: std::str::FromStr>(text: &str) -> Option<N> {
     text.parse().ok()
 }
 
+/// What no line of a head may hold.
+pub(crate) fn is_control(byte: u8) -> bool {
+    (byte < b' ' && byte != b'\t') || byte == 0x7f
+}
+
+/// How many such bytes there are.
+pub(crate) fn controls(bytes: &[u8]) -> usize {
+    // In pieces whose count fits a byte, so that sixteen bytes are looked at together.
+    let count =
+        |piece: &[u8]| piece.iter().fold(0_u8, |sum, byte| sum.wrapping_add(u8::from(is_control(*byte))));
+    bytes.chunks(128).map(|piece| usize::from(count(piece))).sum()
+}
+
 /// Makes a value fit for a head: one line, no control characters.
 pub(crate) fn one_line(text: &str) -> Cow<'_, str> {
-    let forbidden = |letter: char| letter.is_ascii_control() && letter != '\t';
-    if text.contains(forbidden) { Cow::Owned(text.replace(forbidden, " ")) } else { Cow::Borrowed(text) }
+    if controls(text.as_bytes()) == 0 {
+        return Cow::Borrowed(text);
+    }
+    Cow::Owned(text.replace(is_control_letter, " "))
+}
+
+fn is_control_letter(letter: char) -> bool {
+    letter.is_ascii_control() && letter != '\t'
+}
+
+/// Writes values into a head, as [`one_line`] makes them.
+pub(crate) struct OneLine<'a>(pub(crate) &'a mut String);
+
+impl fmt::Write for OneLine<'_> {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        self.0.push_str(&one_line(text));
+        Ok(())
+    }
 }

@@ -2,8 +2,9 @@
 //!
 //! Parts are kept as written, escapes included, so that printing gives back what was read. [`Uri::user`] decodes.
 
-use crate::params::Params;
-use crate::{Fault, Host};
+use crate::host::{Host, HostRef};
+use crate::params::{Params, ParamsRef};
+use crate::{Fault, scan};
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
 use std::fmt;
@@ -33,29 +34,135 @@ impl Scheme {
             Scheme::Other(text) => text,
         }
     }
+}
 
-    /// The port a URI of this scheme means when it names none (RFC 3261 §19.1.2).
-    pub(crate) fn default_port(&self) -> Option<u16> {
-        match self {
-            Scheme::Sip => Some(5060),
-            Scheme::Sips => Some(5061),
-            Scheme::Tel | Scheme::Other(_) => None,
+/// A scheme where it stands in a message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SchemeRef<'a> {
+    /// RFC 3261
+    Sip,
+    /// RFC 3261, over TLS at each hop
+    Sips,
+    /// RFC 3966
+    Tel,
+    /// Whatever else.
+    Other(&'a str),
+}
+
+impl<'a> SchemeRef<'a> {
+    fn parse(text: &'a str) -> Option<SchemeRef<'a>> {
+        let known = [("sip", SchemeRef::Sip), ("sips", SchemeRef::Sips), ("tel", SchemeRef::Tel)];
+        if let Some((_, scheme)) = known.into_iter().find(|(name, _)| name.eq_ignore_ascii_case(text)) {
+            return Some(scheme);
         }
-    }
-
-    fn parse(text: &str) -> Option<Scheme> {
         let mut bytes = text.bytes();
         let starts = bytes.next()?.is_ascii_alphabetic();
-        if !starts || !bytes.all(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte)) {
-            return None;
-        }
-        Some(match text.to_ascii_lowercase().as_str() {
-            "sip" => Scheme::Sip,
-            "sips" => Scheme::Sips,
-            "tel" => Scheme::Tel,
-            _ => Scheme::Other(text.to_owned()),
-        })
+        let fits =
+            starts && bytes.all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'-' | b'.'));
+        fits.then_some(SchemeRef::Other(text))
     }
+
+    /// The port a URI of this scheme means when it names none (RFC 3261 §19.1.2).
+    pub(crate) fn default_port(self) -> Option<u16> {
+        match self {
+            SchemeRef::Sip => Some(5060),
+            SchemeRef::Sips => Some(5061),
+            SchemeRef::Tel | SchemeRef::Other(_) => None,
+        }
+    }
+
+    fn to_scheme(self) -> Scheme {
+        match self {
+            SchemeRef::Sip => Scheme::Sip,
+            SchemeRef::Sips => Scheme::Sips,
+            SchemeRef::Tel => Scheme::Tel,
+            SchemeRef::Other(text) => Scheme::Other(text.to_owned()),
+        }
+    }
+}
+
+/// A URI where it stands in a message; the parts of [`Uri`], borrowed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct UriRef<'a> {
+    /// sip, sips, tel, other.
+    pub scheme: SchemeRef<'a>,
+    /// The user part with its escapes.
+    pub user_raw: Option<&'a str>,
+    /// Carried, never used.
+    pub password: Option<&'a str>,
+    /// The host; empty for tel and unknown schemes.
+    pub host: HostRef<'a>,
+    /// The port, if written.
+    pub port: Option<u16>,
+    /// `;transport=tcp;lr` and the like.
+    pub params: ParamsRef<'a>,
+    /// What follows `?`, as written.
+    pub headers: Option<&'a str>,
+}
+
+impl<'a> UriRef<'a> {
+    /// What a text that is no URI is read as, where one was checked before.
+    pub(crate) fn none() -> UriRef<'a> {
+        UriRef::of(SchemeRef::Sip, None)
+    }
+
+    fn of(scheme: SchemeRef<'a>, user_raw: Option<&'a str>) -> UriRef<'a> {
+        let (host, params) = (HostRef::Name(""), ParamsRef::default());
+        UriRef { scheme, user_raw, password: None, host, port: None, params, headers: None }
+    }
+
+    /// Reads a whole text as a URI.
+    #[must_use]
+    pub fn parse(text: &'a str) -> Option<UriRef<'a>> {
+        let (scheme, rest) = cut(text, b':')?;
+        match SchemeRef::parse(scheme)? {
+            scheme @ (SchemeRef::Sip | SchemeRef::Sips) => read_sip(scheme, rest),
+            SchemeRef::Tel => read_tel(rest),
+            scheme @ SchemeRef::Other(_) => {
+                let fits = |byte: u8| byte > b' ' && !matches!(byte, b'<' | b'>' | b'"' | 0x7f);
+                (!rest.is_empty() && rest.bytes().all(fits)).then(|| UriRef::of(scheme, Some(rest)))
+            }
+        }
+    }
+
+    /// The user, decoded; empty when there is none. For tel the number.
+    #[must_use]
+    pub fn user(self) -> Cow<'a, str> {
+        decode(self.user_raw.unwrap_or_default())
+    }
+
+    /// Equality of RFC 3261 §19.1.4, as [`Uri::same_as`] has it.
+    #[must_use]
+    pub fn same_as(self, other: UriRef<'_>) -> bool {
+        self.scheme == other.scheme
+            && self.user() == other.user()
+            && self.password == other.password
+            && self.host.same_as(other.host)
+            && self.port == other.port
+            && params_agree(self.params, other.params)
+            && params_agree(other.params, self.params)
+            && self.headers == other.headers
+    }
+
+    /// For keeping.
+    #[must_use]
+    pub fn to_uri(self) -> Uri {
+        Uri {
+            scheme: self.scheme.to_scheme(),
+            user_raw: self.user_raw.map(str::to_owned),
+            password: self.password.map(str::to_owned),
+            host: self.host.to_host(),
+            port: self.port,
+            params: self.params.to_params(),
+            headers: self.headers.map(str::to_owned),
+        }
+    }
+}
+
+/// The text before and behind the first `mark`.
+fn cut(text: &str, mark: u8) -> Option<(&str, &str)> {
+    let at = memchr::memchr(mark, text.as_bytes())?;
+    Some((text.get(..at)?, text.get(at + 1..)?))
 }
 
 /// A URI. For tel and unknown schemes the host is empty and `user_raw` holds the number or the opaque part.
@@ -127,19 +234,25 @@ impl Uri {
 
     /// Reads a whole text as a URI.
     pub fn parse(text: &str) -> Result<Uri, Fault> {
-        Uri::read(text).ok_or(Fault::Uri)
+        UriRef::parse(text).map(UriRef::to_uri).ok_or(Fault::Uri)
     }
 
-    fn read(text: &str) -> Option<Uri> {
-        let (scheme, rest) = text.split_once(':')?;
-        match Scheme::parse(scheme)? {
-            scheme @ (Scheme::Sip | Scheme::Sips) => read_sip(scheme, rest),
-            Scheme::Tel => read_tel(rest),
-            scheme @ Scheme::Other(_) => {
-                let fits =
-                    !rest.is_empty() && rest.bytes().all(|byte| byte > b' ' && !b"<>\"\x7f".contains(&byte));
-                fits.then(|| Uri { scheme, user_raw: Some(rest.to_owned()), ..Uri::host_only(Host::NONE) })
-            }
+    /// To look into.
+    #[must_use]
+    pub fn as_ref(&self) -> UriRef<'_> {
+        UriRef {
+            scheme: match &self.scheme {
+                Scheme::Sip => SchemeRef::Sip,
+                Scheme::Sips => SchemeRef::Sips,
+                Scheme::Tel => SchemeRef::Tel,
+                Scheme::Other(text) => SchemeRef::Other(text),
+            },
+            user_raw: self.user_raw.as_deref(),
+            password: self.password.as_deref(),
+            host: self.host.as_ref(),
+            port: self.port,
+            params: self.params.as_ref(),
+            headers: self.headers.as_deref(),
         }
     }
 
@@ -165,14 +278,7 @@ impl Uri {
     /// parameters that only one side has are ignored but for user, ttl, method, maddr and transport.
     #[must_use]
     pub fn same_as(&self, other: &Uri) -> bool {
-        self.scheme == other.scheme
-            && self.user() == other.user()
-            && self.password == other.password
-            && self.host.same_as(&other.host)
-            && self.port == other.port
-            && params_agree(&self.params, &other.params)
-            && params_agree(&other.params, &self.params)
-            && self.headers == other.headers
+        self.as_ref().same_as(other.as_ref())
     }
 
     /// The URI without the parts a Request-URI may not have: headers and `method` (RFC 3261 §19.1.1 table 1).
@@ -184,6 +290,15 @@ impl Uri {
         uri
     }
 
+    /// The same, to be written: a copy is made only when there is something to leave out.
+    pub(crate) fn in_request_line(&self) -> Cow<'_, Uri> {
+        if self.headers.is_none() && !self.params.has("method") {
+            Cow::Borrowed(self)
+        } else {
+            Cow::Owned(self.for_request_line())
+        }
+    }
+
     /// A header carried in the URI (`?Replaces=…`), decoded.
     #[must_use]
     pub fn header(&self, name: &str) -> Option<Cow<'_, str>> {
@@ -192,19 +307,18 @@ impl Uri {
     }
 }
 
-fn read_sip(scheme: Scheme, rest: &str) -> Option<Uri> {
-    let (userinfo, rest) = match rest.split_once('@') {
+fn read_sip<'a>(scheme: SchemeRef<'a>, rest: &'a str) -> Option<UriRef<'a>> {
+    let (userinfo, rest) = match cut(rest, b'@') {
         Some((userinfo, rest)) => (Some(userinfo), rest),
         None => (None, rest),
     };
-    let (rest, headers) = match rest.split_once('?') {
+    let (rest, headers) = match cut(rest, b'?') {
         Some((rest, headers)) => (rest, Some(headers)),
         None => (rest, None),
     };
-    let (hostport, params) = match rest.split_once(';') {
-        Some((hostport, params)) => (hostport, Params::of_uri(params)?),
-        None => (rest, Params::new()),
-    };
+    let params_at = memchr::memchr(b';', rest.as_bytes()).unwrap_or(rest.len());
+    let (hostport, params) = rest.split_at_checked(params_at)?;
+    let params = ParamsRef::of_uri(params)?;
     let (host, port) = host_port(hostport)?;
     let (user_raw, password) = match userinfo {
         Some(userinfo) => read_userinfo(userinfo)?,
@@ -215,11 +329,11 @@ fn read_sip(scheme: Scheme, rest: &str) -> Option<Uri> {
     }) {
         return None;
     }
-    Some(Uri { scheme, user_raw, password, host, port, params, headers: headers.map(str::to_owned) })
+    Some(UriRef { scheme, user_raw, password, host, port, params, headers })
 }
 
-fn read_userinfo(text: &str) -> Option<(Option<String>, Option<String>)> {
-    let (user, password) = match text.split_once(':') {
+fn read_userinfo(text: &str) -> Option<(Option<&str>, Option<&str>)> {
+    let (user, password) = match cut(text, b':') {
         Some((user, password)) => (user, Some(password)),
         None => (text, None),
     };
@@ -230,38 +344,32 @@ fn read_userinfo(text: &str) -> Option<(Option<String>, Option<String>)> {
     if password.is_some_and(|text| !well_escaped(text, |byte| b"-_.!~*'()&=+$,".contains(&byte))) {
         return None;
     }
-    Some((Some(user.to_owned()), password.map(str::to_owned)))
+    Some((Some(user), password))
 }
 
-fn read_tel(rest: &str) -> Option<Uri> {
-    let (number, params) = match rest.split_once(';') {
-        Some((number, params)) => (number, Params::of_uri(params)?),
-        None => (rest, Params::new()),
-    };
+fn read_tel(rest: &str) -> Option<UriRef<'_>> {
+    let params_at = memchr::memchr(b';', rest.as_bytes()).unwrap_or(rest.len());
+    let (number, params) = rest.split_at_checked(params_at)?;
+    let params = ParamsRef::of_uri(params)?;
     let fits = !number.is_empty()
         && number.bytes().all(|byte| byte.is_ascii_hexdigit() || b"+-.()*#".contains(&byte));
-    fits.then(|| Uri {
-        scheme: Scheme::Tel,
-        user_raw: Some(number.to_owned()),
-        params,
-        ..Uri::host_only(Host::NONE)
-    })
+    fits.then(|| UriRef { params, ..UriRef::of(SchemeRef::Tel, Some(number)) })
 }
 
 /// `host [":" port]` without white space.
-fn host_port(text: &str) -> Option<(Host, Option<u16>)> {
+fn host_port(text: &str) -> Option<(HostRef<'_>, Option<u16>)> {
     let host_end =
         if text.starts_with('[') { text.find(']')? + 1 } else { text.find(':').unwrap_or(text.len()) };
     let (host, rest) = text.split_at_checked(host_end)?;
     let port = match rest.strip_prefix(':') {
-        Some(digits) => Some(crate::scan::number::<u16>(digits)?),
+        Some(digits) => Some(scan::number::<u16>(digits)?),
         None if rest.is_empty() => None,
         None => return None,
     };
-    Some((Host::parse(host)?, port))
+    Some((HostRef::parse(host)?, port))
 }
 
-fn params_agree(one: &Params, two: &Params) -> bool {
+fn params_agree(one: ParamsRef<'_>, two: ParamsRef<'_>) -> bool {
     const BOTH_OR_NONE: [&str; 5] = ["user", "ttl", "method", "maddr", "transport"];
     one.agree_where_both(two)
         && one.iter().all(|(name, _)| {

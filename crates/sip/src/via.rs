@@ -1,13 +1,85 @@
 //! Via: the way back (RFC 3261 §18.2, §20.42; RFC 3581 for rport).
 
-use crate::params::Params;
+use crate::host::{self, Host, HostRef};
+use crate::params::{Params, ParamsRef};
 use crate::scan::{self, Cursor};
-use crate::{Host, host};
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 
 /// What a branch of RFC 3261 begins with (§8.1.1.7).
 pub(crate) const MAGIC_COOKIE: &str = "z9hG4bK";
+
+/// One Via element where it stands in a message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ViaRef<'a> {
+    /// `UDP`, `TCP`, `TLS`, or whatever was written.
+    pub transport: &'a str,
+    /// Host of the sent-by.
+    pub host: HostRef<'a>,
+    /// Port of the sent-by.
+    pub port: Option<u16>,
+    /// branch, received, rport, maddr, ttl.
+    pub params: ParamsRef<'a>,
+}
+
+impl<'a> ViaRef<'a> {
+    /// What a text that is no Via is read as, where one was checked before.
+    pub(crate) fn none() -> ViaRef<'a> {
+        ViaRef { transport: "", host: HostRef::Name(""), port: None, params: ParamsRef::default() }
+    }
+
+    /// Reads one whole element.
+    #[must_use]
+    pub fn parse(text: &'a str) -> Option<ViaRef<'a>> {
+        let mut cursor = Cursor::new(scan::trim(text));
+        let name = cursor.token()?;
+        let version = cursor.mark('/').then(|| cursor.token())??;
+        let transport = cursor.mark('/').then(|| cursor.token())??;
+        if !name.eq_ignore_ascii_case("SIP") || version != "2.0" {
+            return None;
+        }
+        cursor.take_while(scan::is_blank)?;
+        let host = read_host(&mut cursor)?;
+        let port = if cursor.mark(':') { Some(scan::number(cursor.token()?)?) } else { None };
+        let params = ParamsRef::of_header(&mut cursor)?;
+        cursor.is_done().then_some(ViaRef { transport, host, port, params })
+    }
+
+    /// The branch.
+    #[must_use]
+    pub fn branch(self) -> Option<&'a str> {
+        self.params.raw("branch")
+    }
+
+    /// The branch, when it is one of RFC 3261: unique, and more than the bare cookie.
+    #[must_use]
+    pub fn unique_branch(self) -> Option<&'a str> {
+        self.branch().filter(|branch| branch.len() > MAGIC_COOKIE.len() && branch.starts_with(MAGIC_COOKIE))
+    }
+
+    /// The address the server saw, if it noted one.
+    #[must_use]
+    pub fn received(self) -> Option<IpAddr> {
+        host::bare_address(&self.params.value("received")?)
+    }
+
+    /// The port the server saw, if it was asked for.
+    #[must_use]
+    pub fn rport(self) -> Option<u16> {
+        scan::number(self.params.raw("rport")?)
+    }
+
+    /// For keeping.
+    #[must_use]
+    pub fn to_via(self) -> Via {
+        Via {
+            transport: self.transport.to_owned(),
+            host: self.host.to_host(),
+            port: self.port,
+            params: self.params.to_params(),
+        }
+    }
+}
 
 /// One Via element.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -40,18 +112,14 @@ impl Via {
     /// Reads one whole element.
     #[must_use]
     pub fn parse(text: &str) -> Option<Via> {
-        let mut cursor = Cursor::new(scan::trim(text));
-        let name = cursor.token()?;
-        let version = cursor.mark('/').then(|| cursor.token())??;
-        let transport = cursor.mark('/').then(|| cursor.token())??;
-        if !name.eq_ignore_ascii_case("SIP") || version != "2.0" {
-            return None;
-        }
-        cursor.take_while(scan::is_blank)?;
-        let host = read_host(&mut cursor)?;
-        let port = if cursor.mark(':') { Some(scan::number(cursor.token()?)?) } else { None };
-        let params = Params::of_header(&mut cursor)?;
-        cursor.is_done().then(|| Via { transport: transport.to_owned(), host, port, params })
+        ViaRef::parse(text).map(ViaRef::to_via)
+    }
+
+    /// To look into.
+    #[must_use]
+    pub fn as_ref(&self) -> ViaRef<'_> {
+        let Via { transport, host, port, params } = self;
+        ViaRef { transport, host: host.as_ref(), port: *port, params: params.as_ref() }
     }
 
     /// The branch.
@@ -63,7 +131,7 @@ impl Via {
     /// The branch, when it is one of RFC 3261: unique, and more than the bare cookie.
     #[must_use]
     pub fn unique_branch(&self) -> Option<&str> {
-        self.branch().filter(|branch| branch.len() > MAGIC_COOKIE.len() && branch.starts_with(MAGIC_COOKIE))
+        self.as_ref().unique_branch()
     }
 
     /// `host` or `host:port`, as transactions are told apart by it (RFC 3261 §17.2.3).
@@ -78,13 +146,13 @@ impl Via {
     /// The address the server saw, if it noted one.
     #[must_use]
     pub fn received(&self) -> Option<IpAddr> {
-        host::bare_address(&self.params.value("received")?)
+        self.as_ref().received()
     }
 
     /// The port the server saw, if it was asked for.
     #[must_use]
     pub fn rport(&self) -> Option<u16> {
-        scan::number(self.params.raw("rport")?)
+        self.as_ref().rport()
     }
 
     /// Notes where the request really came from: `received` when the sent-by says otherwise or rport was asked
@@ -111,14 +179,14 @@ impl Via {
     }
 }
 
-fn read_host(cursor: &mut Cursor<'_>) -> Option<Host> {
+fn read_host<'a>(cursor: &mut Cursor<'a>) -> Option<HostRef<'a>> {
     if cursor.rest.starts_with('[') {
         let end = cursor.rest.find(']')? + 1;
         let (text, rest) = cursor.rest.split_at_checked(end)?;
         cursor.rest = rest;
-        return Host::parse(text);
+        return HostRef::parse(text);
     }
-    Host::parse(cursor.take_while(host::is_name_byte)?)
+    HostRef::parse(cursor.take_while(host::is_name_byte)?)
 }
 
 impl fmt::Display for Via {

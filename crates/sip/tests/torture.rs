@@ -63,7 +63,7 @@ const VERDICTS: &[(&str, Verdict)] = &[
     ("bext01.dat", Taken),   // 420
     ("invut.dat", Taken),    // 415
     ("regaut01.dat", Taken), // 401
-    ("multi01.dat", Answered(Fault::Repeated(Name::From))),
+    ("multi01.dat", Answered(Fault::Repeated(Name::CSeq))),
     ("mcl01.dat", Answered(Fault::ContentLength)),
     ("bcast.dat", Taken),  // a response not for us: second Via
     ("zeromf.dat", Taken), // 483 by a proxy

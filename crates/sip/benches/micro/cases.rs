@@ -1,9 +1,11 @@
 //! What is measured.
 
 use crate::messages::{self, flow};
-use sip::digest::{Algorithm, Challenger, Client, Password, Secrets, ha1};
+use sip::digest::{Algorithm, Challenger, Client, Known, Password, Secrets, UsedNonces, Verdict, ha1};
 use sip::transaction::{Input, Limits, Output};
-use sip::{Flow, Layer, Message, Method, Name, NameAddr, Request, Response, ServerKey, Status, Tokens, Uri, Via};
+use sip::{
+    Flow, Layer, Message, Method, Name, NameAddr, Request, Response, ServerKey, Status, Tokens, Uri, Via,
+};
 use std::hint::black_box;
 use std::time::Duration;
 
@@ -130,7 +132,7 @@ fn options_answered() -> impl FnMut(u32) {
 }
 
 fn verify(algorithm: Algorithm) -> impl FnMut(u32) {
-    let mut challenger = Challenger::new("pleiad.test", [7; 32]);
+    let mut challenger = Challenger::new("pleiad.test", [7; 32], 0);
     let source = flow().remote.ip();
     let challenges = challenger.challenges(Duration::ZERO, source, false);
     let secrets = Secrets::of("2101", "pleiad.test", "a long secret of the phone");
@@ -143,6 +145,7 @@ fn verify(algorithm: Algorithm) -> impl FnMut(u32) {
     let uri = "sip:pleiad.test";
     // Answers are made in advance, as the phones make them.
     let mut number = 0;
+    let mut used = UsedNonces::default();
     let mut requests = Vec::new();
     move |turn| {
         if requests.is_empty() {
@@ -156,19 +159,16 @@ fn verify(algorithm: Algorithm) -> impl FnMut(u32) {
             requests.reverse();
         }
         let request = Message::parse(&requests.pop().unwrap()).unwrap();
-        let verdict = challenger.verify(
-            Duration::from_millis(turn.into()),
-            source,
-            &request,
-            Name::Authorization,
-            |_| Some(secrets.clone()),
-        );
-        assert!(matches!(verdict, sip::digest::Verdict::Accepted { .. }), "{verdict:?}");
+        let credentials = challenger.read(&request, Name::Authorization).unwrap().unwrap();
+        let known = Known { secrets: &secrets, used: &mut used };
+        let now = Duration::from_millis(turn.into());
+        let verdict = challenger.judge(now, source, &request, &credentials, Some(known));
+        assert_eq!(verdict, Verdict::Accepted);
     }
 }
 
 fn challenge() -> impl FnMut(u32) {
-    let mut challenger = Challenger::new("pleiad.test", [7; 32]);
+    let mut challenger = Challenger::new("pleiad.test", [7; 32], 0);
     move |_| {
         black_box(challenger.challenges(Duration::from_secs(1), flow().remote.ip(), false));
     }
@@ -211,7 +211,8 @@ fn call() -> impl FnMut(u32) {
         let ok = ok.unwrap();
         said.clear();
         let mut dialog = sip::Dialog::as_caller(&invite, &ok).unwrap();
-        let via = |kind: u8| Via::new("UDP", flow().remote.ip(), Some(5060), &format!("z9hG4bK{kind}{number}"));
+        let via =
+            |kind: u8| Via::new("UDP", flow().remote.ip(), Some(5060), &format!("z9hG4bK{kind}{number}"));
         let ack = dialog.ack(invite.cseq().number, &via(1)).message().unwrap();
         let key = sip::ClientKey::of(&invite);
         phone.handle(now, Input::Acknowledge { key, to: flow(), ack }, &mut said);
@@ -279,7 +280,11 @@ pub(crate) fn memory(
         Box::new(layer)
     };
     let message: &dyn Fn() -> Box<dyn std::any::Any> = &|| {
-        Box::new((0..HELD).map(|number| Message::parse(&messages::register(number, "")).unwrap()).collect::<Vec<_>>())
+        Box::new(
+            (0..HELD)
+                .map(|number| Message::parse(&messages::register(number, "")).unwrap())
+                .collect::<Vec<_>>(),
+        )
     };
     let each = |bytes: f64| bytes / f64::from(HELD);
     vec![

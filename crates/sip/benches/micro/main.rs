@@ -3,6 +3,7 @@
 //! CPU time of this thread, every case in turn in each of the rounds, so that a slow moment of the machine falls on
 //! all of them; the median of the rounds is shown, with allocations and bytes counted by the allocator.
 #![expect(clippy::unwrap_used, reason = "a bench that is surprised ends")]
+#![expect(clippy::indexing_slicing, reason = "there is a round")]
 #![expect(clippy::as_conversions, reason = "counts become figures to read")]
 
 mod cases;
@@ -29,7 +30,10 @@ struct Measured {
 }
 
 fn main() {
+    // A word as argument runs the cases that have it in their name, for a profiler.
+    let wanted = std::env::args().skip(1).find(|word| !word.starts_with('-')).unwrap_or_default();
     let mut cases = cases::all();
+    cases.retain(|case| case.name.contains(&wanted));
     let mut measured: Vec<Measured> = cases
         .iter()
         .map(|case| Measured { name: case.name, limit: case.limit, ns: Vec::new(), allocations: 0.0 })

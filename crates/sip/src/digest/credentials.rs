@@ -3,7 +3,7 @@
 
 use super::{Algorithm, Malformed};
 use crate::scan::{self, Cursor, Elements};
-use crate::{Host, Message, Name, Uri};
+use crate::{HostRef, Message, Name, UriRef};
 use std::borrow::Cow;
 
 /// More fields than any scheme has.
@@ -110,7 +110,7 @@ impl Credentials {
             value.map(str::to_owned).ok_or(Malformed)
         };
         let uri = fields.value("uri").ok_or(Malformed)?;
-        let covered = request.request_uri().is_some_and(|asked| covers(uri, asked));
+        let covered = request.request_uri_ref().is_some_and(|asked| covers(uri, asked));
         let nc = text("nc")?;
         let hexadecimal = nc.len() == 8 && nc.bytes().all(|byte| byte.is_ascii_hexdigit());
         let count = u32::from_str_radix(&nc, 16).ok().filter(|_| hexadecimal && covered).ok_or(Malformed)?;
@@ -140,17 +140,17 @@ impl std::fmt::Debug for Credentials {
 ///
 /// A test tool (SIPp) signs just the address it sends to. That is taken for that address, and only when it is one
 /// and not a name: phones sign names, and what they sign for their registrar must open nothing else.
-fn covers(signed: &str, asked: &Uri) -> bool {
-    let Ok(signed) = Uri::parse(signed) else { return false };
-    if signed.scheme != asked.scheme || !signed.host.same_as(&asked.host) || signed.headers.is_some() {
+fn covers(signed: &str, asked: UriRef<'_>) -> bool {
+    let Some(signed) = UriRef::parse(signed) else { return false };
+    if signed.scheme != asked.scheme || !signed.host.same_as(asked.host) || signed.headers.is_some() {
         return false;
     }
-    if signed.user_raw.is_none() && signed.params.is_empty() && matches!(signed.host, Host::Address(_)) {
+    if signed.user_raw.is_none() && signed.params.is_empty() && matches!(signed.host, HostRef::Address(_)) {
         return true;
     }
-    let port = |uri: &Uri| uri.port.or_else(|| uri.scheme.default_port());
+    let port = |uri: UriRef<'_>| uri.port.or_else(|| uri.scheme.default_port());
     signed.user() == asked.user()
         && signed.password == asked.password
-        && port(&signed) == port(asked)
-        && signed.params.agree_where_both(&asked.params)
+        && port(signed) == port(asked)
+        && signed.params.agree_where_both(asked.params)
 }
