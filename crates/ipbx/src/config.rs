@@ -66,6 +66,9 @@ pub struct Config {
     /// Port of SIP over TLS. 0 lets the system choose.
     #[serde(default = "default_sip_tls_port")]
     pub sip_tls_port: u16,
+    /// Threads that carry calls, each with a share of the subscribers: 1 to 16. The default is one a core, at most 4.
+    #[serde(default = "default_sip_shards")]
+    pub sip_shards: u8,
     /// Port of the HTTPS web administration and API. 0 lets the system choose.
     #[serde(default = "default_web_port")]
     pub web_port: u16,
@@ -101,6 +104,10 @@ fn default_sip_port() -> u16 {
 fn default_sip_tls_port() -> u16 {
     5061
 }
+fn default_sip_shards() -> u8 {
+    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    u8::try_from(cores.min(4)).unwrap_or(1)
+}
 fn default_web_port() -> u16 {
     7501
 }
@@ -117,6 +124,8 @@ fn default_log() -> String {
     "info".to_owned()
 }
 
+/// Threads that carry calls, at most.
+const SIP_SHARDS_MAX: u8 = 16;
 /// The longest drain an operator may ask for: a day.
 const DRAIN_SECONDS_MAX: u32 = 86_400;
 
@@ -130,6 +139,7 @@ impl Config {
             bind: default_bind(),
             sip_port: default_sip_port(),
             sip_tls_port: default_sip_tls_port(),
+            sip_shards: default_sip_shards(),
             web_port: default_web_port(),
             link_port: default_link_port(),
             hardware_type: default_hardware_type(),
@@ -180,6 +190,9 @@ impl Config {
         }
         if self.drain_seconds > DRAIN_SECONDS_MAX {
             return invalid("drain_seconds", "at most 86400 seconds (a day)");
+        }
+        if self.sip_shards == 0 || self.sip_shards > SIP_SHARDS_MAX {
+            return invalid("sip_shards", "1 to 16 threads");
         }
         if self.dir.as_os_str().is_empty() {
             return invalid("dir", "the path of a folder is needed");

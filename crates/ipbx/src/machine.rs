@@ -164,7 +164,7 @@ impl Machine {
         let link_io = link_runtime.handle();
         let web_bind = SocketAddr::new(config.bind, config.web_port);
         let web_port = web::serve::listen(web_bind).await.map_err(|source| MachineError::Web { source })?;
-        let listening = Listening::open(config.bind, config.sip_ports(), clock).await?;
+        let listening = Listening::open(config.bind, config.sip_ports(), config.sip_shards, clock)?;
         let (phones, slot) = (listening.phones(), EngineSlot::default());
         let ground = Ground { config, identity, clock, store, runtime, live, hub, phones, slot, link_io };
         let running = Running::start(&ground, role).await?;

@@ -8,7 +8,7 @@ use crate::identity::{Identity, IdentityError, random};
 use crate::member::{CallOutput, CallSide, CallSideConfig, LinkSide};
 use crate::role::{Membership, Role, RoleName};
 use crate::shell::clock::{SteadyClock, ms};
-use crate::shell::engine::{self, EngineHandle, EngineSlot};
+use crate::shell::engine::{self, Engine, EngineHandle, EngineSlot};
 use crate::shell::link::connection::Connections;
 use crate::shell::link::dial::Dialler;
 use crate::shell::link::{self, LinkHandle, listen, tls};
@@ -101,7 +101,7 @@ pub struct Running {
     /// On a cluster server: where nodes dial.
     pub link_address: Option<SocketAddr>,
     slot: EngineSlot,
-    threads: Mutex<Vec<JoinHandle<()>>>,
+    threads: Mutex<Option<Threads>>,
     tasks: TaskTracker,
     stop: CancellationToken,
 }
@@ -125,7 +125,8 @@ impl Running {
         let stop = CancellationToken::new();
         let guard = stop.clone().drop_guard();
         let tasks = TaskTracker::new();
-        let (engine, engine_inbox) = EngineHandle::open(random()?);
+        let shards = ground.config.sip_shards;
+        let (engine, engine_inbox) = EngineHandle::open(shards, random()?).map_err(StartError::Thread)?;
         let (link, link_inbox) = LinkHandle::open();
         let members = Members::default();
         let connections = Connections::default();
@@ -164,8 +165,8 @@ impl Running {
             hub: ground.hub.clone(),
             uploads: role.name() == RoleName::Node,
         };
-        let engine_thread =
-            engine_inbox.start(&engine, calls, first, engine_around).map_err(StartError::Thread)?;
+        let engine_threads =
+            engine_inbox.start(&engine, calls, first, &engine_around).map_err(StartError::Thread)?;
         let link_thread = link_inbox.start(&link, side, link_around).map_err(StartError::Thread)?;
         if let Some(dialler) = dialler.clone() {
             let keeping = dialler.keep_sip(members.clone(), engine.clone(), stop.clone());
@@ -173,7 +174,7 @@ impl Running {
         }
         ground.phones.certify(certificate);
         ground.slot.set(Some(engine.clone()));
-        let threads = Mutex::new(vec![engine_thread, link_thread]);
+        let threads = Mutex::new(Some(Threads { engine: engine_threads, link: link_thread }));
         let stop = guard.disarm();
         Ok(Running {
             role,
@@ -193,34 +194,8 @@ impl Running {
 
     /// Calls in progress.
     pub async fn calls(&self) -> usize {
-        self.engine.ask(|engine| engine.side().edge().calls().len()).await.unwrap_or(0)
-    }
-
-    /// Keeps the calls that are still up for the process that follows. Connections end with this one; phones on
-    /// UDP and the other members notice nothing.
-    async fn freeze(&self, runtime: &RuntimeStore) {
-        let frozen = self.engine.ask(|engine| {
-            let calls = engine.side().edge().calls().len();
-            if calls + engine.side().edge().owed() == 0 {
-                None
-            } else {
-                Some((calls, engine.side().freeze()))
-            }
-        });
-        let (calls, bytes) = match frozen.await {
-            Ok(Some((calls, Ok(bytes)))) => (calls, bytes),
-            Ok(Some((_, Err(fault)))) => {
-                return tracing::error!(%fault, "calls cannot be kept over the restart");
-            }
-            Ok(None) | Err(_) => return,
-        };
-        let runtime = runtime.clone();
-        let write = RuntimeWrite::Freeze { name: FROZEN.to_owned(), value: bytes };
-        match tokio::task::spawn_blocking(move || runtime.write(vec![write])).await {
-            Ok(Ok(())) => tracing::info!(calls, "calls kept for the next start"),
-            Ok(Err(fault)) => tracing::error!(%fault, "calls cannot be kept over the restart"),
-            Err(fault) => tracing::error!(%fault, "calls cannot be kept over the restart"),
-        }
+        let of_each = self.engine.ask_all(|engine| engine.lane().shard().calls().count()).await;
+        of_each.map_or(0, |of_each| of_each.into_iter().sum())
     }
 
     /// Stops taking calls, waits up to `patience` for those in progress, keeps those still up in `keep_in` if it
@@ -232,17 +207,12 @@ impl Running {
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
         self.slot.set(None);
-        if let Some(runtime) = keep_in {
-            self.freeze(runtime).await;
-        }
-        self.link.stop();
         self.engine.stop();
-        let threads = std::mem::take(&mut *self.threads.lock().unwrap_or_else(PoisonError::into_inner));
+        let threads = self.threads.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let (link, keep_in) = (self.link.clone(), keep_in.cloned());
         let joined = tokio::task::spawn_blocking(move || {
-            for thread in threads {
-                if thread.join().is_err() {
-                    tracing::error!("a thread of the member had panicked");
-                }
+            if let Some(threads) = threads {
+                threads.end(&link, keep_in.as_ref());
             }
         });
         if joined.await.is_err() {
@@ -254,6 +224,46 @@ impl Running {
         self.tasks.close();
         self.tasks.wait().await;
         self.phones.close_connections();
+    }
+}
+
+/// The threads of a member.
+struct Threads {
+    engine: Vec<JoinHandle<Engine>>,
+    link: JoinHandle<()>,
+}
+
+impl Threads {
+    /// Waits for those of the engine, which was told to stop, keeps what they held, and ends the link.
+    fn end(self, link: &LinkHandle, keep_in: Option<&RuntimeStore>) {
+        let count = self.engine.len();
+        let stopped: Vec<Engine> = self.engine.into_iter().filter_map(|thread| thread.join().ok()).collect();
+        if stopped.len() < count {
+            tracing::error!("a thread of the engine had panicked: its calls are lost");
+        } else if let (Some(side), Some(runtime)) = (engine::joined(stopped), keep_in) {
+            freeze(&side, runtime);
+        }
+        link.stop();
+        if self.link.join().is_err() {
+            tracing::error!("the thread of the link had panicked");
+        }
+    }
+}
+
+/// Keeps the calls that are still up for the process that follows. Connections end with this one; phones on UDP and the
+/// other members notice nothing.
+fn freeze(side: &CallSide, runtime: &RuntimeStore) {
+    let calls = side.edge().calls().len();
+    if calls + side.edge().owed() == 0 {
+        return;
+    }
+    let kept = side.freeze().map_err(|fault| fault.to_string()).and_then(|value| {
+        let write = RuntimeWrite::Freeze { name: FROZEN.to_owned(), value };
+        runtime.write(vec![write]).map_err(|fault| fault.to_string())
+    });
+    match kept {
+        Ok(()) => tracing::info!(calls, "calls kept for the next start"),
+        Err(fault) => tracing::error!(%fault, "calls cannot be kept over the restart"),
     }
 }
 
@@ -276,7 +286,7 @@ fn call_side(
     now: Duration,
     first: &mut Vec<CallOutput>,
 ) -> Result<CallSide, StartError> {
-    let config = call_config(role, loaded)?;
+    let config = call_config(role, loaded, ground.config.sip_shards)?;
     let Some(frozen) = ground.runtime.frozen(FROZEN)? else { return Ok(CallSide::new(now, config, first)) };
     // Whatever comes of it, it is not thawed twice: a second start would bring back calls that have ended.
     ground.runtime.write(vec![RuntimeWrite::RemoveFrozen(FROZEN.to_owned())])?;
@@ -296,7 +306,7 @@ fn call_side(
     }
 }
 
-fn call_config(role: &Role, loaded: Loaded) -> Result<CallSideConfig, StartError> {
+fn call_config(role: &Role, loaded: Loaded, shards: u8) -> Result<CallSideConfig, StartError> {
     let place = match role {
         Role::Independent { .. } => Place::Independent,
         Role::ClusterServer { .. } => Place::ClusterServer,
@@ -305,6 +315,7 @@ fn call_config(role: &Role, loaded: Loaded) -> Result<CallSideConfig, StartError
     let cluster: ClusterId = role.cluster().id.clone();
     let mut edge = EdgeConfig::new(role.member(), place, cluster.as_str());
     edge.aliases.push("localhost".to_owned());
+    edge.shards = shards;
     Ok(CallSideConfig { cluster, edge, seed: random()?, records: loaded.records, bindings: loaded.bindings })
 }
 

@@ -129,6 +129,12 @@ impl Shard {
         self.listen(step);
     }
 
+    /// The records are about to change: whoever changes them must be the only one to have them, or has to copy them. The
+    /// new ones must follow before anything else.
+    pub fn lay_down_tables(&mut self) {
+        self.core.tables = Arc::default();
+    }
+
     /// When it wants a tick at the latest.
     #[must_use]
     pub fn next_timeout(&self) -> Option<Duration> {

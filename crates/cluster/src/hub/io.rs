@@ -204,8 +204,8 @@ impl EventName {
             Body::Heartbeat(_) => EventName::Heartbeat,
             Body::Live(_) => EventName::Live,
             Body::Lines(_) => EventName::Lines,
-        Body::Watch(_) => EventName::Watch,
-        Body::Log(_) => EventName::Log,
+            Body::Watch(_) => EventName::Watch,
+            Body::Log(_) => EventName::Log,
             Body::Goodbye(_) => EventName::Goodbye,
             _ => EventName::Foreign,
         }

@@ -1,15 +1,14 @@
 //! The half of a member that carries calls.
 
-use super::exchange::{CallInput, CallNotice, CallOutput, LinkNotice, PhoneSend};
-use call::{
-    Binding, BindingChange, CallRecord, ClusterSide, Device, Edge, EdgeConfig, Hop, Location, Place, Relay,
-    RelayOutput, Role,
-};
+use super::exchange::{CallInput, CallNotice, CallOutput, LinkNotice};
+use super::head::{Head, HeadSide};
+use super::lane::{Lane, Said, Teller};
+use call::{Binding, CallRecord, Edge, EdgeConfig, Location, Place, Role};
 use cluster::{LiveBinding, LogEntry};
 use model::tables::Tables;
-use model::{Change, ClusterId, Extension, Kind, MemberNumber, Record};
-use sip::{Flow, Message};
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use model::{ClusterId, MemberNumber, Record};
+use sip::Flow;
+use std::collections::{BTreeSet, VecDeque};
 use std::time::Duration;
 
 /// What a call side is made of.
@@ -27,22 +26,12 @@ pub struct CallSideConfig {
     pub bindings: Vec<Binding>,
 }
 
-/// The call side of one member: its edge and, on the cluster server, the relay between the members.
+/// The call side of one member on one thread: its edge with all shards, and what there is once. The daemon takes it apart
+/// ([`CallSide::split`]) and runs each shard on a thread of its own.
 #[derive(Debug)]
 pub struct CallSide {
     edge: Edge,
-    member: MemberNumber,
-    /// On the cluster server only.
-    centre: Option<Centre>,
-}
-
-/// What a cluster server has beside its edge.
-#[derive(Debug)]
-struct Centre {
-    relay: Relay,
-    location: Location,
-    /// What the nodes published, for people.
-    published: BTreeMap<MemberNumber, BTreeMap<(Extension, String), LiveBinding>>,
+    head: Head,
 }
 
 impl CallSide {
@@ -87,44 +76,56 @@ impl CallSide {
         records: Vec<Record>,
         out: &mut Vec<CallOutput>,
     ) -> CallSide {
-        let member = edge.config().member;
-        let is_centre = edge.config().place == Place::ClusterServer;
-        let centre = is_centre.then(|| Centre::new(now, Relay::new(cluster), edge.bindings()));
-        out.extend(edge.bindings().map(|binding| CallOutput::ToLink(CallNotice::Bound(published(binding)))));
-        let mut side = CallSide { edge, member, centre };
-        let mut said = Vec::new();
-        side.edge.handle(now, call::Input::Snapshot(records), &mut said);
-        side.settle(now, said, out);
+        let EdgeConfig { member, place, .. } = *edge.config();
+        let head = match place {
+            Place::ClusterServer => Head::of_centre(now, member, cluster, edge.bindings()),
+            Place::Node | Place::Independent => Head::of_edge(member),
+        };
+        if place == Place::Node {
+            let bound = |binding| CallOutput::ToLink(CallNotice::Bound(published(binding)));
+            out.extend(edge.bindings().map(bound));
+        }
+        let mut side = CallSide { edge, head };
+        side.say(now, call::Input::Snapshot(records), out);
         side
     }
 
     /// Takes one input.
     pub fn handle(&mut self, now: Duration, input: CallInput, out: &mut Vec<CallOutput>) {
-        let mut said = Vec::new();
-        match input {
-            CallInput::Phone { flow, message } => {
-                let input = call::Input::Sip { from: Hop::Phone(flow), message };
-                self.edge.handle(now, input, &mut said);
-            }
-            CallInput::FlowClosed(flow) => {
-                self.edge.handle(now, call::Input::FlowClosed(flow), &mut said);
-            }
-            CallInput::Member { from, message } => match &self.centre {
-                None => self.cluster_message(now, message, &mut said),
-                Some(_) => self.relay(now, from, message, &mut said, out),
-            },
-            CallInput::Link(notice) => self.link(now, notice, &mut said, out),
-            CallInput::Changes(changes) => {
-                if let Some(centre) = &mut self.centre {
-                    changes.iter().filter_map(deleted_node).for_each(|member| centre.forget(member));
-                }
-                self.edge.handle(now, call::Input::Changes(changes), &mut said);
-            }
-            CallInput::HangUp(call) => self.edge.handle(now, call::Input::HangUp(call), &mut said),
-            CallInput::Drain => self.edge.handle(now, call::Input::Drain, &mut said),
-            CallInput::Tick => self.edge.handle(now, call::Input::Tick, &mut said),
+        if let Some(input) = self.head.take(now, input, self.edge.tables(), out) {
+            self.say(now, input, out);
         }
-        self.settle(now, said, out);
+    }
+
+    /// Tells the edge. On the cluster server what goes to the cluster passes the relay, and what comes back from it is
+    /// told again, until nothing is left.
+    fn say(&mut self, now: Duration, input: call::Input, out: &mut Vec<CallOutput>) {
+        let teller = Teller::new(self.edge.config().place);
+        let mut said = Said::default();
+        let mut waiting = VecDeque::from([input]);
+        while let Some(input) = waiting.pop_front() {
+            self.edge.handle(now, input, said.raw().0);
+            teller.tell(now, &mut said);
+            out.append(&mut said.out);
+            for word in said.to_head.drain(..) {
+                waiting.extend(self.head.hear(word, self.edge.tables(), out));
+            }
+        }
+    }
+
+    /// Its parts, each to be run on a thread.
+    #[must_use]
+    pub fn split(self) -> (HeadSide, Vec<Lane>) {
+        let (front, shards) = self.edge.split();
+        (HeadSide::new(self.head, front), shards.into_iter().map(Lane::new).collect())
+    }
+
+    /// The call side those parts were; no word may be on its way between them.
+    #[must_use]
+    pub fn joined(head: HeadSide, lanes: Vec<Lane>) -> CallSide {
+        let (head, front) = head.parts();
+        let edge = Edge::joined(front, lanes.into_iter().map(Lane::into_shard).collect());
+        CallSide { edge, head }
     }
 
     /// The next instant at which `Tick` is wanted.
@@ -148,15 +149,12 @@ impl CallSide {
     /// Where subscribers are, on the cluster server.
     #[must_use]
     pub fn location(&self) -> Option<&Location> {
-        self.centre.as_ref().map(|centre| &centre.location)
+        self.head.location()
     }
 
     /// What the nodes published, on the cluster server.
     pub fn published(&self) -> impl Iterator<Item = (MemberNumber, &LiveBinding)> {
-        let centres = self.centre.iter();
-        centres.flat_map(|centre| {
-            centre.published.iter().flat_map(|(member, all)| all.values().map(|binding| (*member, binding)))
-        })
+        self.head.published()
     }
 
     /// The state of the edge as bytes; location and relay hold nothing that the links do not bring again.
@@ -166,175 +164,9 @@ impl CallSide {
     pub fn freeze(&self) -> Result<Vec<u8>, call::ThawError> {
         self.edge.freeze()
     }
-
-    fn cluster_message(&mut self, now: Duration, message: Message, said: &mut Vec<call::Output>) {
-        self.edge.handle(now, call::Input::Sip { from: Hop::Cluster, message }, said);
-    }
-
-    /// Carries a message between members; what is for this member goes to its own edge.
-    fn relay(
-        &mut self,
-        now: Duration,
-        from: MemberNumber,
-        message: Message,
-        said: &mut Vec<call::Output>,
-        out: &mut Vec<CallOutput>,
-    ) {
-        let Some(centre) = &self.centre else { return };
-        match centre.relay.route(from, &message, &centre.location, self.edge.tables()) {
-            Some(RelayOutput::ToMember(to, bytes)) => out.push(CallOutput::SendMember { to, bytes }),
-            Some(RelayOutput::ToOwnEdge(message)) => self.cluster_message(now, message, said),
-            None => {}
-        }
-    }
-
-    fn link(
-        &mut self,
-        now: Duration,
-        notice: LinkNotice,
-        said: &mut Vec<call::Output>,
-        out: &mut Vec<CallOutput>,
-    ) {
-        let to_edge = match notice {
-            LinkNotice::Up => call::Input::Cluster(ClusterSide::Up),
-            LinkNotice::Down => call::Input::Cluster(ClusterSide::Down),
-            LinkNotice::Changes(changes) => call::Input::Changes(changes),
-            LinkNotice::Snapshot(records) => call::Input::Snapshot(records),
-            live => {
-                if let (Some(centre), Some(member)) = (&mut self.centre, member_of(&live)) {
-                    centre.learn(now, live);
-                    out.push(CallOutput::BindingsChanged(member));
-                }
-                return;
-            }
-        };
-        self.edge.handle(now, to_edge, said);
-    }
-
-    /// Turns what the edge said into outputs. On the cluster server what goes to the cluster passes the relay,
-    /// and what comes back from it is said again, until nothing is left.
-    fn settle(&mut self, now: Duration, said: Vec<call::Output>, out: &mut Vec<CallOutput>) {
-        let mut waiting = VecDeque::from(said);
-        let mut sends = Vec::new();
-        let mut kept = None;
-        while let Some(output) = waiting.pop_front() {
-            match output {
-                call::Output::Send { to: Hop::Phone(flow), bytes } => sends.push(PhoneSend { flow, bytes }),
-                call::Output::Send { to: Hop::Cluster, bytes } if self.centre.is_none() => {
-                    out.push(CallOutput::SendMember { to: MemberNumber::CLUSTER_SERVER, bytes });
-                }
-                call::Output::Send { to: Hop::Cluster, bytes } => {
-                    let Ok(message) = Message::parse(&bytes) else { continue };
-                    let mut more = Vec::new();
-                    self.relay(now, self.member, message, &mut more, out);
-                    waiting.extend(more);
-                }
-                call::Output::Binding(change) => {
-                    self.publish(&change, out);
-                    kept = Some(out.len());
-                    out.push(CallOutput::KeepBinding { change, then: Vec::new() });
-                }
-                call::Output::CallChanged(view) => out.push(CallOutput::CallChanged(view)),
-                call::Output::Ended(record) => self.keep(record, out),
-                call::Output::Fault(fault) => out.push(CallOutput::Fault(fault)),
-            }
-        }
-        // What a step acknowledges is sent when the last binding it changed is on disk.
-        match kept.and_then(|place| out.get_mut(place)) {
-            Some(CallOutput::KeepBinding { then, .. }) => *then = sends,
-            _ => out.extend(sends.into_iter().map(CallOutput::SendPhone)),
-        }
-    }
-
-    fn publish(&mut self, change: &BindingChange, out: &mut Vec<CallOutput>) {
-        if let Some(centre) = &mut self.centre {
-            centre.location.apply(self.member, change);
-        }
-        out.push(CallOutput::ToLink(match change {
-            BindingChange::Bound(binding) => CallNotice::Bound(published(binding)),
-            BindingChange::Unbound { extension, device } => {
-                CallNotice::Unbound(extension.clone(), device.0.clone())
-            }
-        }));
-    }
-
-    fn keep(&self, record: CallRecord, out: &mut Vec<CallOutput>) {
-        if let Some(entry) = log_entry(&record) {
-            out.push(CallOutput::ToLink(CallNotice::Log(entry)));
-        }
-        out.push(CallOutput::KeepRecord(record));
-    }
 }
 
-impl Centre {
-    fn new<'a>(now: Duration, relay: Relay, own: impl Iterator<Item = &'a Binding>) -> Centre {
-        let mut location = Location::new(now);
-        let own = own.map(|binding| (&binding.extension, &binding.device));
-        location.snapshot(MemberNumber::CLUSTER_SERVER, own);
-        Centre { relay, location, published: BTreeMap::new() }
-    }
-
-    /// A node that left the cluster is nowhere any more, not beyond a cut.
-    fn forget(&mut self, member: MemberNumber) {
-        self.location.forget(member);
-        self.published.remove(&member);
-    }
-
-    fn learn(&mut self, now: Duration, notice: LinkNotice) {
-        match notice {
-            LinkNotice::LiveReset(member, all) => {
-                let named: Vec<(Extension, Device)> =
-                    all.iter().map(|live| (live.extension.clone(), Device(live.device.clone()))).collect();
-                self.location.snapshot(member, named.iter().map(|(extension, device)| (extension, device)));
-                let all = all.into_iter().map(|live| ((live.extension.clone(), live.device.clone()), live));
-                self.published.insert(member, all.collect());
-            }
-            LinkNotice::Bound(member, live) => {
-                self.location.bound(member, &live.extension, &Device(live.device.clone()));
-                let key = (live.extension.clone(), live.device.clone());
-                self.published.entry(member).or_default().insert(key, live);
-            }
-            LinkNotice::Unbound(member, extension, device) => {
-                self.location.unbound(member, &extension, &Device(device.clone()));
-                if let Some(all) = self.published.get_mut(&member) {
-                    all.remove(&(extension, device));
-                }
-            }
-            LinkNotice::NodeDown(member, since) => self.location.lost(since.min(now), member),
-            // A node is within reach once its bindings are known, not before: `LiveReset` says so.
-            LinkNotice::NodeUp(_)
-            | LinkNotice::Up
-            | LinkNotice::Down
-            | LinkNotice::Changes(_)
-            | LinkNotice::Snapshot(_)
-            | LinkNotice::Lamps(_) => {}
-        }
-    }
-}
-
-fn deleted_node(change: &Change) -> Option<MemberNumber> {
-    match change {
-        Change::Delete { kind: Kind::Node, key, .. } => key.parse().ok(),
-        Change::Delete { .. } | Change::Put(_) => None,
-    }
-}
-
-fn member_of(notice: &LinkNotice) -> Option<MemberNumber> {
-    match notice {
-        LinkNotice::NodeUp(member)
-        | LinkNotice::NodeDown(member, _)
-        | LinkNotice::LiveReset(member, _)
-        | LinkNotice::Bound(member, _)
-        | LinkNotice::Unbound(member, _, _) => Some(*member),
-        LinkNotice::Up
-        | LinkNotice::Down
-        | LinkNotice::Changes(_)
-        | LinkNotice::Snapshot(_)
-        | LinkNotice::Lamps(_) => None,
-    }
-}
-
-fn published(binding: &Binding) -> LiveBinding {
+pub(super) fn published(binding: &Binding) -> LiveBinding {
     LiveBinding {
         extension: binding.extension.clone(),
         device: binding.device.0.clone(),

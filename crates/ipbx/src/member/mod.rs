@@ -16,12 +16,16 @@
 
 mod calls;
 mod exchange;
+mod head;
+mod lane;
 mod link;
 
 pub use calls::{CallSide, CallSideConfig, log_entry, log_id};
 pub use exchange::{
     CallInput, CallNotice, CallOutput, LinkFault, LinkInput, LinkNotice, LinkOutput, PhoneSend,
 };
+pub use head::{Head, HeadSide};
+pub use lane::{Lane, Said, ToHead};
 pub use link::LinkSide;
 
 use model::Change;

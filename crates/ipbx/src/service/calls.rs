@@ -3,6 +3,7 @@
 
 use crate::machine::Machine;
 use crate::member::CallInput;
+use crate::running::Running;
 use crate::shell::clock::ms;
 use crate::trace::ladder::Ladder;
 use crate::trace::{Traced, pcap};
@@ -10,6 +11,8 @@ use call::{Binding, CallId, CallRecord, CallView};
 use model::routing::Decision;
 use model::{Extension, MemberNumber};
 use serde::{Deserialize, Serialize};
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet};
 use web::ApiError;
 use web::auth::Principal;
 
@@ -75,18 +78,20 @@ pub struct EndedCall {
 /// 503 while the role is being changed.
 pub async fn bindings(machine: &Machine) -> Result<Vec<BindingView>, ApiError> {
     let running = super::running(machine)?;
-    let all = running.engine.ask(|engine| {
-        let side = engine.side();
-        let own = side.edge().config().member;
-        let mut all: Vec<BindingView> = side.edge().bindings().map(|b| binding_view(own, b)).collect();
-        all.extend(side.published().filter_map(|(member, live)| {
+    let own = running.role.member();
+    let of_each = running.engine.ask_all(move |engine| {
+        let here = engine.lane().shard().bindings().map(|binding| binding_view(own, binding));
+        let head = engine.head().into_iter().flat_map(|head| head.head().published());
+        let elsewhere = head.filter_map(|(member, live)| {
             let binding: Binding = serde_json::from_slice(&live.detail).ok()?;
             Some(binding_view(member, &binding))
-        }));
-        all.sort_by(|a, b| (&a.extension, a.member, &a.device).cmp(&(&b.extension, b.member, &b.device)));
-        all
+        });
+        here.chain(elsewhere).collect::<Vec<BindingView>>()
     });
-    all.await.map_err(super::being_rebuilt)
+    let mut all: Vec<BindingView> =
+        of_each.await.map_err(super::being_rebuilt)?.into_iter().flatten().collect();
+    all.sort_by(|a, b| (&a.extension, a.member, &a.device).cmp(&(&b.extension, b.member, &b.device)));
+    Ok(all)
 }
 
 fn binding_view(member: MemberNumber, binding: &Binding) -> BindingView {
@@ -109,8 +114,7 @@ fn binding_view(member: MemberNumber, binding: &Binding) -> BindingView {
 /// 503 while the role is being changed.
 pub async fn live(machine: &Machine) -> Result<Vec<LiveCall>, ApiError> {
     let running = super::running(machine)?;
-    let calls = running.engine.ask(|engine| engine.side().edge().calls()).await;
-    let calls = calls.map_err(super::being_rebuilt)?;
+    let calls = views(&running).await?;
     Ok(calls
         .into_iter()
         .map(|call| LiveCall {
@@ -184,16 +188,13 @@ async fn traced(machine: &Machine, session: &str) -> Result<Vec<Traced>, ApiErro
     let running = super::running(machine)?;
     let mut call_ids: Vec<String> =
         records_of(machine, session).await?.into_iter().flat_map(|ended| ended.record.call_ids).collect();
-    let wanted = session.to_owned();
-    let messages = running.engine.ask(move |engine| {
-        let live = engine.side().edge().calls();
-        call_ids
-            .extend(live.into_iter().filter(|call| call.session == wanted).flat_map(|call| call.call_ids));
-        call_ids.sort();
-        call_ids.dedup();
-        engine.trace(&call_ids)
-    });
-    let messages = messages.await.map_err(super::being_rebuilt)?;
+    let live = views(&running).await?;
+    call_ids.extend(live.into_iter().filter(|call| call.session == session).flat_map(|call| call.call_ids));
+    call_ids.sort();
+    call_ids.dedup();
+    let of_each = running.engine.ask_all(move |engine| engine.trace(&call_ids)).await;
+    let mut messages: Vec<Traced> = of_each.map_err(super::being_rebuilt)?.into_iter().flatten().collect();
+    messages.sort_by_key(|message| message.at);
     if messages.is_empty() {
         return Err(ApiError::not_found("trace of this call here").next(
             "traces are kept in memory for the latest calls; look at the member whose phone took part",
@@ -209,9 +210,7 @@ async fn traced(machine: &Machine, session: &str) -> Result<Vec<Traced>, ApiErro
 pub async fn end(machine: &Machine, principal: &Principal, id: u64) -> Result<(), ApiError> {
     principal.administrator()?;
     let running = super::running(machine)?;
-    let exists =
-        running.engine.ask(move |engine| engine.side().edge().calls().iter().any(|c| c.call == CallId(id)));
-    if !exists.await.map_err(super::being_rebuilt)? {
+    if !views(&running).await?.iter().any(|view| view.call == CallId(id)) {
         return Err(ApiError::not_found(format!("call {id} in progress here")));
     }
     running.engine.tell(CallInput::HangUp(CallId(id)));
@@ -227,6 +226,48 @@ pub async fn explain(machine: &Machine, from: &str, to: &str) -> Result<Decision
     let from: Extension = from.parse()?;
     let to = to.to_owned();
     let running = super::running(machine)?;
-    let decision = running.engine.ask(move |engine| engine.side().edge().explain(&from, &to));
-    decision.await.map_err(super::being_rebuilt)
+    // The owners of those it may reach are in other threads: it is asked again with what they say.
+    let mut known: BTreeMap<Extension, bool> = BTreeMap::new();
+    loop {
+        let (from, to, so_far) = (from.clone(), to.clone(), known.clone());
+        let asked = running.engine.ask(move |engine| {
+            let unknown = RefCell::new(BTreeSet::new());
+            let bound = |extension: &Extension| {
+                so_far.get(extension).copied().unwrap_or_else(|| {
+                    unknown.borrow_mut().insert(extension.clone());
+                    false
+                })
+            };
+            let decision = engine.lane().shard().explain(&from, &to, &bound);
+            (decision, unknown.into_inner())
+        });
+        let (decision, unknown) = asked.await.map_err(super::being_rebuilt)?;
+        if unknown.is_empty() {
+            return Ok(decision);
+        }
+        known.extend(bound(&running, unknown).await?);
+    }
+}
+
+/// Which of these subscribers have a phone here.
+async fn bound(
+    running: &Running,
+    extensions: BTreeSet<Extension>,
+) -> Result<BTreeMap<Extension, bool>, ApiError> {
+    let asked = extensions.clone();
+    let of_each = running.engine.ask_all(move |engine| {
+        let shard = engine.lane().shard();
+        asked.iter().filter(|extension| shard.is_bound(extension)).cloned().collect::<Vec<_>>()
+    });
+    let bound: BTreeSet<Extension> =
+        of_each.await.map_err(super::being_rebuilt)?.into_iter().flatten().collect();
+    Ok(extensions.into_iter().map(|extension| (extension.clone(), bound.contains(&extension))).collect())
+}
+
+/// The calls in progress, of all threads.
+async fn views(running: &Running) -> Result<Vec<CallView>, ApiError> {
+    let of_each = running.engine.ask_all(|engine| engine.lane().shard().calls().collect::<Vec<_>>()).await;
+    let mut all: Vec<CallView> = of_each.map_err(super::being_rebuilt)?.into_iter().flatten().collect();
+    all.sort_by_key(|view| view.call);
+    Ok(all)
 }

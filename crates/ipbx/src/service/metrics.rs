@@ -30,6 +30,18 @@ pub async fn text(machine: &Machine) -> Result<String, ApiError> {
             counted(&counters.overrun),
         ),
         (
+            "pleiad_sip_deferred_total",
+            "counter",
+            "Registrations told to come back later",
+            counted(&counters.deferred),
+        ),
+        (
+            "pleiad_sip_evicted_total",
+            "counter",
+            "Connections that made room for others",
+            as_number(running.phones.evicted()),
+        ),
+        (
             "pleiad_sip_unsent_total",
             "counter",
             "Messages to phones not sent",

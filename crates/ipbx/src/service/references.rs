@@ -64,7 +64,7 @@ async fn ask(
     running: &Running,
     question: impl FnOnce(&Tables) -> Result<(), ApiError> + Send + 'static,
 ) -> Result<(), ApiError> {
-    let answer = running.engine.ask(move |engine| question(engine.side().tables())).await;
+    let answer = running.engine.ask(move |engine| question(engine.lane().shard().tables())).await;
     answer.map_err(super::being_rebuilt)?
 }
 

@@ -5,6 +5,7 @@ use crate::member::LinkSide;
 use crate::role::RoleName;
 use crate::running::Running;
 use crate::shell::clock::{ms, wall_ms};
+use crate::shell::engine::{Engine, Stopped};
 use cluster::{hub, uplink};
 use model::object::Cluster;
 use model::tables::Tables;
@@ -125,6 +126,7 @@ struct CallSight {
     names: Vec<(MemberNumber, String)>,
 }
 
+#[derive(Default)]
 struct TablesSight {
     cluster: Option<Cluster>,
     subscribers: usize,
@@ -139,7 +141,11 @@ struct TablesSight {
 pub async fn state(machine: &Machine) -> Result<StateView, ApiError> {
     let running = super::running(machine)?;
     let link = running.link.ask(|thread| link_sight(thread.side())).await.map_err(super::being_rebuilt)?;
-    let calls = running.engine.ask(|engine| call_sight(engine.side())).await.map_err(super::being_rebuilt)?;
+    let sights = running.engine.ask_all(call_sight).await.map_err(super::being_rebuilt)?;
+    let sum = |count: fn(&CallSight) -> usize| sights.iter().map(count).sum::<usize>();
+    let (bindings, calls_up, owed) =
+        (sum(|each| each.bindings), sum(|each| each.calls), sum(|each| each.owed));
+    let calls = sights.into_iter().next().ok_or(Stopped).map_err(super::being_rebuilt)?;
     let position = match link.position {
         Some(position) => position,
         None => {
@@ -170,9 +176,9 @@ pub async fn state(machine: &Machine) -> Result<StateView, ApiError> {
         digest: link.digest,
         subscribers: calls.tables.subscribers,
         general_purpose_only: calls.tables.ordinary == 0,
-        bindings: calls.bindings,
-        calls: calls.calls,
-        owed: calls.owed,
+        bindings,
+        calls: calls_up,
+        owed,
         sip_port: running.phones.address().port(),
         sip_tls_port: running.phones.tls_address().port(),
         link_port: running.link_address.map(|address| address.port()),
@@ -205,15 +211,19 @@ fn link_sight(side: &LinkSide) -> LinkSight {
     }
 }
 
-fn call_sight(side: &crate::member::CallSide) -> CallSight {
-    let edge = side.edge();
-    let tables = side.tables();
+/// What one thread knows; the records are the same for all, and only the first one has to look at them.
+fn call_sight(engine: &mut Engine) -> CallSight {
+    let shard = engine.lane().shard();
+    let first = engine.head().is_some().then(|| shard.tables());
     CallSight {
-        tables: tables_sight(tables),
-        bindings: edge.bindings().count(),
-        calls: edge.calls().len(),
-        owed: edge.owed(),
-        names: tables.nodes().map(|(number, node)| (number, node.name.clone())).collect(),
+        tables: first.map(tables_sight).unwrap_or_default(),
+        bindings: shard.bindings().count(),
+        calls: shard.calls().count(),
+        owed: shard.owed(),
+        names: first
+            .into_iter()
+            .flat_map(|tables| tables.nodes().map(|(number, node)| (number, node.name.clone())))
+            .collect(),
     }
 }
 

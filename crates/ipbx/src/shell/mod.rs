@@ -2,10 +2,10 @@
 //!
 //! | runs on | what | may wait for |
 //! | --- | --- | --- |
-//! | thread `engine` | the call side; the only one that touches calls | nothing |
+//! | threads `engine-N` | the shards of the call side, one each, and phones' datagrams; the only ones that touch calls | nothing |
 //! | thread `link` | the link side; heartbeats | nothing |
 //! | runtime `link-io` | TLS connections between members | its peers |
-//! | main runtime | phones' sockets, HTTPS, announcements | its peers, the disk |
+//! | main runtime | phones' connections, HTTPS, announcements | its peers, the disk |
 //! | the store's writers | commits, then what they acknowledge | the disk |
 
 pub mod clock;

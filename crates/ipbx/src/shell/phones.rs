@@ -1,20 +1,22 @@
-//! The sockets phones talk to: one UDP socket, the TCP and the TLS connections, and the one way to send on them.
+//! The sockets phones talk to: a UDP socket for each engine thread, the TCP and the TLS connections, and the one way to
+//! send on them. Datagrams are read by the engine threads themselves, connections by tasks.
 //!
 //! Sending never waits: a datagram the system does not take is lost like any other, and a connection whose
 //! peer does not read is closed when its queue is full. What arrives is parsed here, so that the engine gets
 //! messages only; what cannot be parsed is answered here and changes nothing.
 
 mod places;
+pub mod port;
 mod stream;
 pub mod tls;
-mod udp;
 mod wire;
 
 use super::clock::{SteadyClock, ms};
 use super::engine::EngineSlot;
-use crate::member::CallInput;
+use crate::member::{CallInput, PhoneSend};
 use arc_swap::ArcSwapOption;
 use places::{Places, Sent};
+use port::Port;
 use rustls::ServerConfig;
 use sip::{Flow, Message, Transport};
 use socket2::{Domain, Socket, Type};
@@ -23,12 +25,10 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket as StdUdpSocket};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use tokio::net::{TcpListener, UdpSocket};
+use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-/// Bytes the system is asked to hold for us each way: a burst of some thousand datagrams.
-const BUFFER_BYTES: usize = 4 * 1024 * 1024;
 /// Local addresses remembered by remote one, for a socket that listens on every address.
 const ROUTES_MAX: usize = 4_096;
 /// Connections the system may hold for us until we accept them.
@@ -87,7 +87,7 @@ pub struct Phones {
 
 struct Shared {
     clock: SteadyClock,
-    udp: UdpSocket,
+    udp: Vec<Port>,
     address: SocketAddr,
     tls_address: SocketAddr,
     certificate: ArcSwapOption<ServerConfig>,
@@ -110,12 +110,18 @@ impl Listening {
     ///
     /// # Errors
     /// See [`ListenError`].
-    pub async fn open(bind: IpAddr, ports: Ports, clock: SteadyClock) -> Result<Listening, ListenError> {
+    pub fn open(
+        bind: IpAddr,
+        ports: Ports,
+        shards: u8,
+        clock: SteadyClock,
+    ) -> Result<Listening, ListenError> {
         let asked = SocketAddr::new(bind, ports.plain);
         let fault = |source| ListenError::of(asked, "sip_port", source);
         let tcp = listen(asked).map_err(fault)?;
         let address = tcp.local_addr().map_err(fault)?;
-        let udp = datagrams(address).map_err(fault)?;
+        let udp =
+            (0..shards).map(|_| Port::open(address, shards > 1)).collect::<Result<_, _>>().map_err(fault)?;
         let asked = SocketAddr::new(bind, ports.tls);
         let fault = |source| ListenError::of(asked, "sip_tls_port", source);
         let tls = listen(asked).map_err(fault)?;
@@ -145,7 +151,6 @@ impl Listening {
     /// Reads until `stop`, for whatever engine is present.
     pub fn serve(self, slot: &EngineSlot, stop: &CancellationToken) {
         let (phones, tasks) = (&self.phones, self.phones.tasks());
-        tasks.spawn(udp::read(phones.clone(), slot.clone(), stop.clone()));
         for (listener, transport) in [(self.tcp, Transport::Tcp), (self.tls, Transport::Tls)] {
             tasks.spawn(stream::accept(listener, transport, phones.clone(), slot.clone(), stop.clone()));
         }
@@ -159,16 +164,6 @@ fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     socket.bind(&address.into())?;
     socket.listen(BACKLOG)?;
     TcpListener::from_std(socket.into())
-}
-
-fn datagrams(address: SocketAddr) -> io::Result<UdpSocket> {
-    let socket = socket_for(address, Type::DGRAM)?;
-    let grown = socket.set_recv_buffer_size(BUFFER_BYTES).and(socket.set_send_buffer_size(BUFFER_BYTES));
-    if let Err(refusal) = grown {
-        tracing::debug!(%refusal, "the UDP buffers stay small");
-    }
-    socket.bind(&address.into())?;
-    UdpSocket::from_std(socket.into())
 }
 
 fn socket_for(address: SocketAddr, kind: Type) -> io::Result<Socket> {
@@ -233,14 +228,24 @@ impl Phones {
         self.shared.tasks.wait().await;
     }
 
-    /// Sends one message; see the module on what is lost.
-    pub fn send(&self, flow: &Flow, bytes: Vec<u8>) {
-        let sent = match flow.transport {
-            Transport::Udp => self.shared.udp.try_send_to(&bytes, self.as_sent(flow.remote)).is_ok(),
-            Transport::Tcp | Transport::Tls => self.send_on_connection(flow.connection, bytes),
-        };
-        if !sent {
-            self.lost(1);
+    /// The UDP socket of an engine thread.
+    #[must_use]
+    pub fn port(&self, shard: usize) -> Option<&Port> {
+        self.shared.udp.get(shard)
+    }
+
+    /// Sends messages; see the module on what is lost. `shard` is the thread that sends.
+    pub fn send(&self, shard: usize, sends: &mut Vec<PhoneSend>) {
+        let is_datagram = |send: &&PhoneSend| send.flow.transport == Transport::Udp;
+        let datagrams: Vec<(SocketAddr, &[u8])> =
+            sends.iter().filter(is_datagram).map(|send| (send.flow.remote, send.bytes.as_slice())).collect();
+        if let Some(port) = self.port(shard).filter(|_| !datagrams.is_empty()) {
+            self.lost(port.send(&datagrams));
+        }
+        for send in sends.iter_mut().filter(|send| send.flow.transport.is_reliable()) {
+            if !self.send_on_connection(send.flow.connection, std::mem::take(&mut send.bytes)) {
+                self.lost(1);
+            }
         }
     }
 
@@ -281,18 +286,9 @@ impl Phones {
         self.shared.next_connection.fetch_add(1, Ordering::Relaxed)
     }
 
-    /// A socket on `::` knows IPv4 addresses in their IPv6 form only.
-    fn as_sent(&self, remote: SocketAddr) -> SocketAddr {
-        match remote {
-            SocketAddr::V4(address) if self.shared.address.is_ipv6() => {
-                SocketAddr::new(address.ip().to_ipv6_mapped().into(), address.port())
-            }
-            SocketAddr::V4(_) | SocketAddr::V6(_) => remote,
-        }
-    }
-
     /// Our address as a peer at `remote` sees it: the socket's own, or the one the system routes by.
-    fn local_toward(&self, remote: IpAddr) -> SocketAddr {
+    #[must_use]
+    pub fn local_toward(&self, remote: IpAddr) -> SocketAddr {
         let bound = self.shared.address;
         if !bound.ip().is_unspecified() {
             return bound;
@@ -325,7 +321,7 @@ fn routed_from(remote: IpAddr) -> io::Result<IpAddr> {
 }
 
 /// A message as the engine takes it: a request bears where it really came from (RFC 3581).
-fn arrived(flow: Flow, message: Message) -> CallInput {
+pub fn arrived(flow: Flow, message: Message) -> CallInput {
     let message = if message.is_request() { message.stamped(flow.remote) } else { message };
     CallInput::Phone { flow, message }
 }

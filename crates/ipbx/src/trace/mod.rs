@@ -1,20 +1,21 @@
 //! What was said, call by call: a bounded memory of SIP messages, for the call-flow diagram and for Wireshark.
 //!
-//! It is lossy by intent (DESIGN § 5.1): the oldest calls are forgotten first, by bytes. Nothing in it is ever
-//! written to the log. Credentials in a message are blanked before it is kept.
+//! It is lossy by intent (DESIGN § 5.1): the oldest messages are forgotten first, by bytes. Nothing in it is ever
+//! written to the log. Keeping costs next to nothing; whoever asks pays for the search, and gets credentials blanked.
 
 pub mod ladder;
 pub mod pcap;
 
 use serde::{Deserialize, Serialize};
-use std::collections::{BTreeMap, VecDeque};
+use sip::Message;
+use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::time::Duration;
 
 /// Bytes kept in all.
 pub const TRACE_BYTES_MAX: usize = 8 * 1024 * 1024;
-/// Messages kept of one call; a call that goes on for hours keeps its beginning and forgets the middle.
-pub const MESSAGES_PER_CALL_MAX: usize = 200;
+/// Messages of one answer.
+pub const MESSAGES_PER_ANSWER_MAX: usize = 1_000;
 
 /// Who was at the other end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -53,53 +54,88 @@ pub struct Traced {
     pub bytes: Vec<u8>,
 }
 
-/// The memory.
+/// A message as it is kept: as it was at hand, so that nothing is copied for a trace nobody may ask for.
+#[derive(Debug, Clone)]
+pub enum Kept {
+    /// As it was read.
+    Read(Message),
+    /// As it was sent.
+    Sent(Vec<u8>),
+}
+
+/// What is known of a kept message.
+#[derive(Debug, Clone, Copy)]
+pub struct Circumstances {
+    /// When, on the steady clock.
+    pub at: Duration,
+    /// The other end.
+    pub party: Party,
+    /// Our own address, where there is one.
+    pub local: SocketAddr,
+    /// Over UDP, for the export.
+    pub udp: bool,
+}
+
+/// The memory: the latest messages in the order they passed. Which call one belongs to is found out when somebody asks.
 #[derive(Debug, Default)]
 pub struct Trace {
-    calls: BTreeMap<String, Vec<Traced>>,
-    /// Call-IDs in the order of their first message.
-    order: VecDeque<String>,
+    messages: VecDeque<(Circumstances, Kept)>,
     bytes: usize,
 }
 
 impl Trace {
-    /// Keeps a message under its Call-ID.
-    pub fn keep(&mut self, call_id: &str, mut message: Traced) {
-        blank_credentials(&mut message.bytes);
-        let size = message.bytes.len() + call_id.len() + size_of::<Traced>();
-        let messages = match self.calls.get_mut(call_id) {
-            Some(messages) => messages,
-            None => {
-                self.order.push_back(call_id.to_owned());
-                self.calls.entry(call_id.to_owned()).or_default()
-            }
-        };
-        if messages.len() >= MESSAGES_PER_CALL_MAX {
-            return;
-        }
-        messages.push(message);
-        self.bytes += size;
-        while self.bytes > TRACE_BYTES_MAX && self.order.len() > 1 {
-            self.forget_oldest();
+    /// Keeps a message.
+    pub fn keep(&mut self, circumstances: Circumstances, message: Kept) {
+        self.bytes += size(&message);
+        self.messages.push_back((circumstances, message));
+        while self.bytes > TRACE_BYTES_MAX
+            && let Some((_, oldest)) = self.messages.pop_front()
+        {
+            self.bytes -= size(&oldest);
         }
     }
 
     /// The messages of these calls, in the order of time.
     #[must_use]
     pub fn of(&self, call_ids: &[String]) -> Vec<Traced> {
-        let mut messages: Vec<Traced> =
-            call_ids.iter().filter_map(|id| self.calls.get(id)).flatten().cloned().collect();
-        messages.sort_by_key(|message| message.at);
-        messages
+        let mut found = Vec::new();
+        for (known, message) in &self.messages {
+            let (call_id, sent, bytes) = match message {
+                Kept::Read(message) => (Some(message.call_id()), false, None),
+                Kept::Sent(bytes) => (call_id_of(bytes), true, Some(bytes)),
+            };
+            if !call_id.is_some_and(|id| call_ids.iter().any(|wanted| wanted == id)) {
+                continue;
+            }
+            let mut bytes = match (message, bytes) {
+                (Kept::Read(message), _) => message.to_bytes(),
+                (Kept::Sent(_), bytes) => bytes.cloned().unwrap_or_default(),
+            };
+            blank_credentials(&mut bytes);
+            let Circumstances { at, party, local, udp } = *known;
+            found.push(Traced { at, sent, party, local, udp, bytes });
+        }
+        found.truncate(MESSAGES_PER_ANSWER_MAX);
+        found
     }
+}
 
-    fn forget_oldest(&mut self) {
-        let Some(id) = self.order.pop_front() else { return };
-        let messages = self.calls.remove(&id).unwrap_or_default();
-        let freed: usize =
-            messages.iter().map(|message| message.bytes.len() + id.len() + size_of::<Traced>()).sum();
-        self.bytes = self.bytes.saturating_sub(freed);
-    }
+/// What a message takes: the text, and for one that was read what was found in it.
+fn size(message: &Kept) -> usize {
+    const READ: usize = 1_024;
+    size_of::<(Circumstances, Kept)>()
+        + match message {
+            Kept::Read(message) => READ + message.body().len(),
+            Kept::Sent(bytes) => bytes.len(),
+        }
+}
+
+/// The Call-ID of a message we wrote: it is in UTF-8, and no line is folded.
+fn call_id_of(bytes: &[u8]) -> Option<&str> {
+    bytes.split(|byte| *byte == b'\n').skip(1).take_while(|line| line.len() > 1).find_map(|line| {
+        let (name, value) = std::str::from_utf8(line).ok()?.split_once(':')?;
+        name.eq_ignore_ascii_case("call-id").then(|| value.trim())
+    })
 }
 
 /// Overwrites the answer of a digest: with it and a dictionary a weak password could be guessed.
@@ -132,22 +168,37 @@ mod tests {
         }
     }
 
-    #[test]
-    fn the_messages_of_the_legs_of_a_call_come_in_the_order_of_time() {
-        let mut trace = Trace::default();
-        trace.keep("b", traced(2, true, "INVITE"));
-        trace.keep("a", traced(1, false, "INVITE"));
-        trace.keep("c", traced(1, false, "OPTIONS"));
-        let of = trace.of(&["a".to_owned(), "b".to_owned()]);
-        assert_eq!(of.iter().map(|m| m.at.as_millis()).collect::<Vec<_>>(), [1, 2]);
+    fn known(ms: u64) -> Circumstances {
+        let Traced { at, party, local, udp, .. } = traced(ms, true, "");
+        Circumstances { at, party, local, udp }
+    }
+
+    fn invite(call_id: &str, extra: &str) -> String {
+        format!(
+            "INVITE sip:2102@c-1 SIP/2.0\r\nVia: SIP/2.0/UDP 10.0.0.9;branch=z9hG4bK1\r\nMax-Forwards: 70\r\n\
+             From: <sip:2101@c-1>;tag=f\r\nTo: <sip:2102@c-1>\r\nCall-ID: {call_id}\r\n\
+             CSeq: 1 INVITE\r\n{extra}Content-Length: 0\r\n\r\n"
+        )
     }
 
     #[test]
-    fn the_memory_is_bounded_and_forgets_the_oldest_call_first() {
+    fn the_messages_of_the_legs_of_a_call_come_in_the_order_of_time() {
         let mut trace = Trace::default();
-        let long = "x".repeat(64 * 1024);
+        trace.keep(known(1), Kept::Read(Message::parse(invite("a", "").as_bytes()).unwrap()));
+        trace.keep(known(2), Kept::Sent(invite("b", "").into_bytes()));
+        trace.keep(known(3), Kept::Sent(invite("c", "").into_bytes()));
+        let of = trace.of(&["a".to_owned(), "b".to_owned()]);
+        let told: Vec<(u128, bool)> = of.iter().map(|m| (m.at.as_millis(), m.sent)).collect();
+        assert_eq!(told, [(1, false), (2, true)]);
+    }
+
+    #[test]
+    fn the_memory_is_bounded_and_forgets_the_oldest_first() {
+        let mut trace = Trace::default();
+        let long = format!("{}{}", invite("x", ""), "x".repeat(64 * 1024));
         for call in 0..200_u32 {
-            trace.keep(&format!("call-{call}"), traced(u64::from(call), true, &long));
+            let text = long.replacen("Call-ID: x", &format!("Call-ID: call-{call}"), 1);
+            trace.keep(known(u64::from(call)), Kept::Sent(text.into_bytes()));
         }
         assert!(trace.bytes <= TRACE_BYTES_MAX);
         assert!(trace.of(&["call-0".to_owned()]).is_empty());
@@ -155,13 +206,11 @@ mod tests {
     }
 
     #[test]
-    fn a_digest_answer_is_not_kept() {
+    fn a_digest_answer_is_not_shown() {
         let mut trace = Trace::default();
-        trace.keep(
-            "a",
-            traced(1, false, "Authorization: Digest username=\"2101\", response=\"0011aa\", uri=\"x\""),
-        );
-        let kept = String::from_utf8(trace.of(&["a".to_owned()])[0].bytes.clone()).unwrap();
-        assert!(kept.contains("response=\"******\", uri=\"x\""), "{kept}");
+        let proof = "Authorization: Digest username=\"2101\", response=\"0011aa\", uri=\"x\"\r\n";
+        trace.keep(known(1), Kept::Sent(invite("a", proof).into_bytes()));
+        let shown = String::from_utf8(trace.of(&["a".to_owned()])[0].bytes.clone()).unwrap();
+        assert!(shown.contains("response=\"******\", uri=\"x\""), "{shown}");
     }
 }
