@@ -19,6 +19,9 @@ pub enum Fault {
     /// The value of a header does not follow its grammar.
     #[error("bad {0} header")]
     Header(Name),
+    /// A stream of nothing but keep-alives.
+    #[error("too many keep-alives")]
+    Flood,
     /// A header line has no colon, a bad name, or folds the start line.
     #[error("bad header line")]
     HeaderLine,

@@ -1,9 +1,16 @@
 //! Messages out of a byte stream (RFC 3261 §18.3, §7.5; keep-alive of RFC 5626 §3.5.1).
 //!
-//! One framer a connection. After an error the stream has no known place any more: close it.
+//! One framer a connection. After an error the stream has no known place any more: answer what can be answered and
+//! close it. Where two readers of one stream could see two different messages there is no message (RFC 3261 would have
+//! some of them): a length that is absent, that stands there twice, that is behind a name with white space after it
+//! (others overlook such a header), that is no plain number; a head that does not end; nothing but keep-alives.
 
 use crate::head::{self, Head};
-use crate::{Fault, MESSAGE_BYTES_MAX, Message, ParseError};
+use crate::scan::is_token_byte;
+use crate::{Fault, HEAD_BYTES_MAX, MESSAGE_BYTES_MAX, Message, ParseError};
+
+/// Keep-alives that may come together. A phone sends one in some seconds, and a few may have waited on the way.
+const KEEP_ALIVES_MAX: usize = 16;
 
 /// What a stream brings.
 #[derive(Debug, Clone, PartialEq)]
@@ -52,6 +59,8 @@ pub struct Framer {
     state: State,
     /// The last thing was half a ping.
     after_crlf: bool,
+    /// Keep-alives of this push since the last message.
+    keep_alives: usize,
 }
 
 impl Default for Framer {
@@ -64,7 +73,7 @@ impl Framer {
     /// At the start of a stream.
     #[must_use]
     pub fn new() -> Framer {
-        Framer { buffer: Vec::new(), state: State::Head { seen: 0 }, after_crlf: false }
+        Framer { buffer: Vec::new(), state: State::Head { seen: 0 }, after_crlf: false, keep_alives: 0 }
     }
 
     /// True between two messages: a connection may be closed here without tearing one.
@@ -80,6 +89,7 @@ impl Framer {
             return Err(FramingError(Fault::TooLarge.into()));
         }
         self.buffer.extend_from_slice(bytes);
+        self.keep_alives = 0;
         let mut used = 0;
         let outcome = loop {
             match self.step(used, out) {
@@ -92,6 +102,10 @@ impl Framer {
             }
         };
         self.buffer.drain(..used.min(self.buffer.len()));
+        if self.buffer.is_empty() {
+            // A connection is idle nearly always, and there are many.
+            self.buffer = Vec::new();
+        }
         outcome
     }
 
@@ -112,15 +126,17 @@ impl Framer {
             [b'\r', b'\n', b'\r', b'\n', ..] => {
                 out.push(Frame::Ping);
                 self.after_crlf = false;
-                return Ok(Step::Took(4));
+                return self.kept_alive(4);
             }
             [b'\r', b'\n', ..] => {
                 // A ping torn into two segments is still a ping.
                 out.push(if self.after_crlf { Frame::Ping } else { Frame::Pong });
                 self.after_crlf = !self.after_crlf;
-                return Ok(Step::Took(2));
+                return self.kept_alive(2);
             }
             [] | [b'\r'] => return Ok(Step::Starved),
+            // No head begins like this: it need not be waited for.
+            [first, ..] if !is_token_byte(*first) => return Err(Fault::StartLine.into()),
             _ => self.after_crlf = false,
         }
         let from = seen.saturating_sub(3);
@@ -130,12 +146,17 @@ impl Framer {
                 let head = Head::scan(rest.get(..end).unwrap_or_default()).map(Head::into_owned);
                 self.after_head(head, end)
             }
-            None if rest.len() > MESSAGE_BYTES_MAX => Err(Fault::TooLarge.into()),
+            None if rest.len() > HEAD_BYTES_MAX => Err(Fault::TooLarge.into()),
             None => {
                 self.state = State::Head { seen: rest.len() };
                 Ok(Step::Starved)
             }
         }
+    }
+
+    fn kept_alive(&mut self, bytes: usize) -> Result<Step, ParseError> {
+        self.keep_alives += 1;
+        if self.keep_alives > KEEP_ALIVES_MAX { Err(Fault::Flood.into()) } else { Ok(Step::Took(bytes)) }
     }
 
     /// Any doubt about the head is a doubt about where the next message begins, so it ends the stream.
@@ -145,15 +166,14 @@ impl Framer {
         head_len: usize,
     ) -> Result<Step, ParseError> {
         let head = head?;
-        // A stream message without a length has no end (RFC 3261 §20.14).
-        let length = match head.as_ref().content_length() {
-            Ok(Some(length)) => length,
-            Ok(None) => return Err(ParseError::new(Fault::ContentLength, Some(head))),
+        let length = match head.as_ref().stream_length() {
+            Ok(length) => length,
             Err(fault) => return Err(ParseError::new(fault, Some(head))),
         };
         if head_len + length > MESSAGE_BYTES_MAX {
             return Err(ParseError::new(Fault::TooLarge, Some(head)));
         }
+        self.keep_alives = 0;
         self.state = State::Body { head: Box::new(head), length };
         Ok(Step::Took(head_len))
     }

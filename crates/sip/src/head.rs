@@ -8,13 +8,13 @@
 
 use crate::error::Fault;
 use crate::scan;
-use crate::{HEADER_LINES_MAX, MESSAGE_BYTES_MAX, Method, Name, ParseError};
+use crate::{HEAD_BYTES_MAX, HEADER_LINES_MAX, MESSAGE_BYTES_MAX, Method, Name, ParseError};
 use memchr::memmem;
 use smallvec::SmallVec;
 use std::borrow::Cow;
 
-/// Bytes of the largest head: every place in it, and what a stamp adds, fits 16 bits.
-const HEAD_BYTES_MAX: usize = 65_000;
+/// Bytes of a head that we write: every place in it, and what a stamp adds, fits 16 bits.
+const PLACES_MAX: usize = 65_000;
 
 /// Header lines of a usual message; only a longer one needs memory of its own for its table.
 const LINES_USUAL: usize = 24;
@@ -87,7 +87,7 @@ impl Table {
 
     /// Notes one more line; false when there are too many.
     pub(crate) fn push(&mut self, name: Name, at: usize, value: Place) -> bool {
-        let fits = self.lines.len() < HEADER_LINES_MAX && value.end() <= HEAD_BYTES_MAX;
+        let fits = self.lines.len() < HEADER_LINES_MAX && value.end() <= PLACES_MAX;
         if fits {
             self.lines.push(Line { name, at: Place::new(at, 0).at, value });
         }
@@ -155,6 +155,20 @@ impl<'a> HeadRef<'a> {
             length = Some(this);
         }
         Ok(length)
+    }
+
+    /// What Content-Length says on a stream, where a message without one has no end (RFC 3261 §20.14): once, and at a
+    /// name that nobody overlooks.
+    pub(crate) fn stream_length(self) -> Result<usize, Fault> {
+        let mut lines = self.table.lines.iter().filter(|line| line.name == Name::ContentLength);
+        let bare = |line: &Line| {
+            let written = self.text.get(line.at.into()..).and_then(|rest| rest.split_once(':'));
+            written.is_some_and(|(name, _)| scan::is_token(name))
+        };
+        match (lines.next(), lines.next()) {
+            (Some(line), None) if bare(line) => self.content_length()?.ok_or(Fault::ContentLength),
+            _ => Err(Fault::ContentLength),
+        }
     }
 }
 

@@ -59,6 +59,9 @@ pub use via::{Via, ViaRef};
 /// Bytes of the largest message we take, head and body together. A larger one is refused with 513, or its stream closed.
 pub const MESSAGE_BYTES_MAX: usize = 64 * 1024;
 
+/// Bytes of the largest head we take, start line and empty line included. No phone comes near it.
+pub const HEAD_BYTES_MAX: usize = 16 * 1024;
+
 /// Header lines a message may have (a folded header is one line).
 pub const HEADER_LINES_MAX: usize = 128;
 

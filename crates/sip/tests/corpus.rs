@@ -26,3 +26,13 @@ fn fuzzed_streams_give_the_same_messages_however_torn() {
 fn fuzzed_lives_of_a_transaction_layer_end_empty() {
     replay("sip_transactions", transaction_properties::life);
 }
+
+#[test]
+fn fuzzed_values_are_read_or_refused() {
+    replay("sip_value", parsing_properties::value);
+}
+
+#[test]
+fn fuzzed_credentials_let_nobody_in() {
+    replay("sip_credentials", parsing_properties::credentials);
+}

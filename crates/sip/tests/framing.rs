@@ -2,7 +2,7 @@
 
 use crate::support::{request, request_with};
 use proptest::prelude::*;
-use sip::{Fault, Frame, Framer, FramingError, MESSAGE_BYTES_MAX, Message, Method, Status};
+use sip::{Fault, Frame, Framer, FramingError, HEAD_BYTES_MAX, Message, Method, Status};
 
 fn all(pieces: &[&[u8]]) -> (Vec<Frame>, Result<(), FramingError>) {
     let (mut framer, mut out) = (Framer::new(), Vec::new());
@@ -59,10 +59,77 @@ fn a_length_in_doubt_ends_the_stream() {
     assert_eq!(refused(&options("Content-Length: -1\r\n")), Fault::ContentLength);
     assert_eq!(refused(&options("Content-Length: 65536\r\n")), Fault::TooLarge);
     assert_eq!(refused(&options("Content-Length 3\r\nContent-Length: 0\r\n")), Fault::HeaderLine);
-    assert_eq!(refused(&[b'a'; MESSAGE_BYTES_MAX + 1]), Fault::TooLarge);
+    assert_eq!(refused(&[b'a'; HEAD_BYTES_MAX + 1]), Fault::TooLarge);
     let error = all(&[&options("")]).1.unwrap_err();
     let answer = Message::parse(&error.0.answer("t").unwrap()).unwrap();
     assert_eq!(answer.status(), Some(Status::BAD_REQUEST));
+}
+
+/// RFC 4475 has each of these in a datagram, where the datagram is the end; on a stream it would be a second opinion.
+#[test]
+fn threat_11_where_two_readers_could_differ_there_is_no_message() {
+    let smuggled = String::from_utf8(options("Content-Length: 0\r\n")).unwrap();
+    let length = smuggled.len();
+    for lines in [
+        format!("Content-Length : {length}\r\n"),
+        format!("Content-Length\t: {length}\r\n"),
+        format!("Content-Length: {length}\r\nContent-Length: {length}\r\n"),
+        format!("Content-Length: 0\r\nContent-Length: {length}\r\n"),
+        format!("l: {length}\r\nContent-Length: {length}\r\n"),
+        format!("Content-Length: +{length}\r\n"),
+        format!("Content-Length: {length}, 0\r\n"),
+        format!("Content-Length: 0x{length:x}\r\n"),
+        format!("Content-Length: {length}.0\r\n"),
+        "Content-Length:\r\n".to_owned(),
+        "Content-Length: -1\r\n".to_owned(),
+        "Content-Length: 4294967296\r\n".to_owned(),
+        "Content-Length: 18446744073709551615\r\n".to_owned(),
+        "Content-Length: 18446744073709551616\r\n".to_owned(),
+        String::new(),
+    ] {
+        let stream = [&options(&lines)[..], smuggled.as_bytes()].concat();
+        let (frames, outcome) = all(&[&stream]);
+        assert_eq!(frames, [], "{lines:?}");
+        let error = outcome.expect_err(&lines).0;
+        assert!(error.answer("t").unwrap().starts_with(b"SIP/2.0 400 "), "{lines:?}");
+    }
+    // A fold is part of the value, wherever the value begins.
+    let folded = options(&format!("Content-Length:\r\n {length}\r\n"));
+    let (frames, outcome) = all(&[&folded, smuggled.as_bytes()]);
+    assert!(outcome.is_ok() && matches!(&frames[..], [Frame::Message(one)] if one.body().len() == length));
+}
+
+#[test]
+fn threat_11_an_endless_head_ends_the_stream() {
+    let mut framer = Framer::new();
+    let mut out = Vec::new();
+    let head = options("");
+    framer.push(&head[..head.len() - 2], &mut out).unwrap();
+    let lines = (0..10_000).map_while(|_| framer.push(b"X: y\r\n", &mut out).ok()).count();
+    assert!((100..HEAD_BYTES_MAX).contains(&lines), "{lines} lines were read");
+    assert_eq!(out, []);
+    let one_line = [b"OPTIONS sip:".as_slice(), &[b'a'; HEAD_BYTES_MAX]].concat();
+    assert_eq!(refused(&one_line), Fault::TooLarge);
+}
+
+#[test]
+fn threat_11_what_begins_like_no_message_is_not_waited_for() {
+    for bytes in [&b"\x16\x03\x01\x02\x00"[..], b"\0", b" OPTIONS", b"\n", b"\"", b"\xff"] {
+        assert_eq!(refused(bytes), Fault::StartLine, "{bytes:?}");
+    }
+    assert_eq!(refused(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"), Fault::ContentLength);
+}
+
+#[test]
+fn threat_12_a_flood_of_keep_alives_ends_the_stream() {
+    assert_eq!(refused(&b"\r\n\r\n".repeat(4_000)), Fault::Flood);
+    assert_eq!(refused(&b"\r\n".repeat(40)), Fault::Flood);
+    // One at a time they may come for ever: the connection's own limits look after that.
+    let (mut framer, mut out) = (Framer::new(), Vec::new());
+    for _ in 0..1_000 {
+        framer.push(b"\r\n\r\n", &mut out).unwrap();
+    }
+    assert_eq!(out.len(), 1_000);
 }
 
 #[test]

@@ -100,3 +100,13 @@ fn the_relay_routes_or_answers_strange_messages() {
         }
     }
 }
+
+#[test]
+fn threat_10_fuzzed_lives_of_an_edge_end_empty() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz/corpus/edge_input");
+    let files: Vec<PathBuf> = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    assert!(!files.is_empty());
+    for file in files {
+        crate::edge_properties::life(&std::fs::read(file).unwrap());
+    }
+}

@@ -9,6 +9,7 @@
 
 mod calls;
 mod cluster;
+mod edge_properties;
 mod everywhere;
 mod hostile;
 mod inside;
