@@ -10,6 +10,7 @@ const NEEDED: &[(&str, &str)] = &[
     ("make", "make"),
     ("sipp", "sip-tester"),
     ("baresip", "baresip-core"),
+    ("linphonec", "linphone-cli"),
     ("tcpdump", "tcpdump"),
     ("tshark", "tshark"),
     ("ip", "iproute2"),

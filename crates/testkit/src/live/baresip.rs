@@ -2,43 +2,16 @@
 //!
 //! Driven through its control socket (netstrings of JSON), which also tells the events of its calls.
 
+use super::eventually;
 use super::process::Process;
+use super::softphone::{Happening, Mark, REGISTERED_WITHIN, Setup, Softphone};
 use super::star::inside_namespace;
-use super::{eventually, wav};
-use anyhow::{Context, bail};
+use anyhow::bail;
 use std::io::{Read, Write};
-use std::net::{IpAddr, SocketAddr, TcpStream};
-use std::path::PathBuf;
-use std::process::Command;
+use std::net::{SocketAddr, TcpStream};
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
-
-/// How a phone is set up.
-#[derive(Debug, Clone)]
-pub struct Setup {
-    /// Its extension.
-    pub extension: String,
-    /// Its secret.
-    pub password: String,
-    /// The SIP domain of its address.
-    pub domain: String,
-    /// `host:port` of its registrar.
-    pub registrar: String,
-    /// `udp` or `tcp`.
-    pub transport: &'static str,
-    /// The tone it plays into calls, in Hz.
-    pub tone_hz: u32,
-    /// Answers by itself.
-    pub auto_answer: bool,
-    /// Seconds between two registrations.
-    pub expires_s: u32,
-    /// The namespace it lives in; none = the machine itself.
-    pub namespace: Option<String>,
-    /// The address it has there.
-    pub address: IpAddr,
-    /// Its SIP port; the next one and its control port (+4) are taken too.
-    pub port: u16,
-}
 
 /// A running baresip.
 pub struct Baresip {
@@ -50,26 +23,17 @@ pub struct Baresip {
 }
 
 impl Baresip {
-    /// Starts it in `folder`, which is made, and opens its control socket.
+    /// Starts it in `folder` and opens its control socket.
     ///
     /// # Errors
     /// When baresip is not installed or does not start.
-    pub fn start(setup: Setup, folder: PathBuf) -> anyhow::Result<Baresip> {
-        std::fs::create_dir_all(&folder)?;
-        wav::write_tone(&folder.join("tone.wav"), setup.tone_hz, 120)?;
+    pub(super) fn start(setup: Setup, folder: &Path) -> anyhow::Result<Baresip> {
         let control_at = SocketAddr::new(setup.address, setup.port + 4);
-        std::fs::write(folder.join("config"), configuration(&setup, &folder, control_at))?;
+        std::fs::write(folder.join("config"), configuration(&setup, folder, control_at))?;
         std::fs::write(folder.join("contacts"), "")?;
         std::fs::write(folder.join("accounts"), account(&setup))?;
-        let mut command = match &setup.namespace {
-            Some(namespace) => {
-                let mut command = Command::new("ip");
-                command.args(["netns", "exec", namespace, "baresip"]);
-                command
-            }
-            None => Command::new("baresip"),
-        };
-        command.arg("-f").arg(&folder).args(["-v", "-s"]).current_dir(&folder).env("HOME", &folder);
+        let mut command = setup.command("baresip");
+        command.arg("-f").arg(folder).args(["-v", "-s"]).current_dir(folder).env("HOME", folder);
         let name = format!("baresip {}", setup.extension);
         let process = Process::start(&name, &mut command, &folder.join("out.log"))?;
         let connect = || {
@@ -84,35 +48,7 @@ impl Baresip {
         let events = Arc::new(Mutex::new(Vec::new()));
         let (stream, sink) = (control.try_clone()?, Arc::clone(&events));
         std::thread::spawn(move || read_events(stream, &sink));
-        Ok(Baresip { setup, folder, process, control, events })
-    }
-
-    /// The number it answers to.
-    #[must_use]
-    pub fn extension(&self) -> &str {
-        &self.setup.extension
-    }
-
-    /// The tone it plays into its calls, in Hz.
-    #[must_use]
-    pub fn tone_hz(&self) -> u32 {
-        self.setup.tone_hz
-    }
-
-    /// Waits until it prints `words`, from byte `since` of its output on.
-    ///
-    /// # Errors
-    /// With its last words.
-    pub fn wait_output_since(&mut self, since: usize, words: &str, limit: Duration) -> anyhow::Result<()> {
-        self.process.wait_output(&[words], since, limit)
-    }
-
-    /// Waits for a 200 to its REGISTER.
-    ///
-    /// # Errors
-    /// With its last words.
-    pub fn wait_registered(&mut self) -> anyhow::Result<()> {
-        self.process.wait_output(&["200 OK () ["], 0, Duration::from_secs(10))
+        Ok(Baresip { setup, folder: folder.to_owned(), process, control, events })
     }
 
     fn command(&mut self, command: &str, parameter: &str) -> anyhow::Result<()> {
@@ -121,103 +57,78 @@ impl Baresip {
         Ok(())
     }
 
-    /// Dials a number of its domain.
-    ///
-    /// # Errors
-    /// When the control socket is gone.
-    pub fn dial(&mut self, number: &str) -> anyhow::Result<()> {
-        let target = format!("sip:{number}@{}", self.setup.domain);
+    fn saw_event(&self, since: Mark, kind: &str) -> bool {
+        let Ok(events) = self.events.lock() else { return false };
+        events.iter().skip(since.events).any(|event| event["type"] == kind)
+    }
+}
+
+impl Softphone for Baresip {
+    fn setup(&self) -> &Setup {
+        &self.setup
+    }
+
+    fn process(&mut self) -> &mut Process {
+        &mut self.process
+    }
+
+    fn wait_registered(&mut self) -> anyhow::Result<()> {
+        self.process.wait_output(&["200 OK () ["], 0, REGISTERED_WITHIN)
+    }
+
+    fn dial(&mut self, number: &str) -> anyhow::Result<()> {
+        let target = self.setup.target(number);
         self.command("dial", &target)
     }
 
-    /// Answers the call that rings.
-    ///
-    /// # Errors
-    /// When the control socket is gone.
-    pub fn accept(&mut self) -> anyhow::Result<()> {
+    fn accept(&mut self) -> anyhow::Result<()> {
         self.command("accept", "")
     }
 
-    /// Ends or refuses the current call.
-    ///
-    /// # Errors
-    /// When the control socket is gone.
-    pub fn hang_up(&mut self) -> anyhow::Result<()> {
+    fn hang_up(&mut self) -> anyhow::Result<()> {
         self.command("hangup", "")
     }
 
-    /// Puts the current call on hold.
-    ///
-    /// # Errors
-    /// When the control socket is gone.
-    pub fn hold(&mut self) -> anyhow::Result<()> {
+    fn hold(&mut self) -> anyhow::Result<()> {
         self.command("hold", "")
     }
 
-    /// Resumes it.
-    ///
-    /// # Errors
-    /// When the control socket is gone.
-    pub fn resume(&mut self) -> anyhow::Result<()> {
+    fn resume(&mut self) -> anyhow::Result<()> {
         self.command("resume", "")
     }
 
-    /// Marks where the events are now, for [`wait_event`](Baresip::wait_event).
-    #[must_use]
-    pub fn mark(&self) -> usize {
-        self.events.lock().map(|events| events.len()).unwrap_or(0)
+    fn transfer(&mut self, number: &str) -> anyhow::Result<()> {
+        let target = self.setup.target(number);
+        self.command("transfer", &target)
     }
 
-    /// The events of this type since `mark`.
-    #[must_use]
-    pub fn events_since(&self, mark: usize, kind: &str) -> Vec<serde_json::Value> {
-        let Ok(events) = self.events.lock() else { return Vec::new() };
-        events.iter().skip(mark).filter(|event| event["type"] == kind).cloned().collect()
+    fn mark(&self) -> Mark {
+        let events = self.events.lock().map(|events| events.len()).unwrap_or(0);
+        Mark { events, output: self.process.output().len() }
     }
 
-    /// Waits for an event of this type after `mark`: `CALL_INCOMING`, `CALL_RINGING`, `CALL_ESTABLISHED`,
-    /// `CALL_CLOSED` …
-    ///
-    /// # Errors
-    /// With the events that did come.
-    pub fn wait_event(&self, mark: usize, kind: &str, limit: Duration) -> anyhow::Result<serde_json::Value> {
-        let what = format!("{kind} at baresip {}", self.setup.extension);
-        eventually(&what, limit, || Ok(self.events_since(mark, kind).into_iter().next())).with_context(|| {
-            let kinds: Vec<String> = self.events.lock().map_or_else(
-                |_| Vec::new(),
-                |events| events.iter().skip(mark).map(|event| event["type"].to_string()).collect(),
-            );
-            format!("it saw {kinds:?}; log: {}", self.folder.join("out.log").display())
-        })
+    fn saw(&self, since: Mark, what: Happening) -> bool {
+        match what {
+            Happening::Incoming => self.saw_event(since, "CALL_INCOMING"),
+            Happening::Ringing => self.saw_event(since, "CALL_RINGING"),
+            Happening::Up => self.saw_event(since, "CALL_ESTABLISHED"),
+            // It has no events for these: the offer that comes in is in its trace.
+            Happening::Held => self.process.said(since.output, &["a=sendonly", "a=inactive"]),
+            Happening::TakenBack => self.process.said(since.output, &["a=sendrecv"]),
+            Happening::Over => self.saw_event(since, "CALL_CLOSED"),
+        }
     }
 
-    /// What it printed so far, SIP errors included.
-    #[must_use]
-    pub fn output(&self) -> String {
-        self.process.output()
-    }
-
-    /// Seconds for which it heard a tone of `hz`, over all its recordings.
-    ///
-    /// # Errors
-    /// When a recording cannot be read.
-    pub fn heard_s(&self, hz: u32) -> anyhow::Result<f64> {
-        let mut seconds = 0.0;
+    fn recordings(&self) -> anyhow::Result<Vec<PathBuf>> {
+        let mut found = Vec::new();
         for entry in std::fs::read_dir(&self.folder)? {
             let path = entry?.path();
             if path.to_string_lossy().ends_with("-dec.wav") {
-                seconds += wav::heard_s(&path, hz)?;
+                found.push(path);
             }
         }
-        Ok(seconds)
-    }
-
-    /// `kill -9`: a phone that vanishes.
-    ///
-    /// # Errors
-    /// When it is gone already.
-    pub fn kill(&mut self) -> anyhow::Result<()> {
-        self.process.kill()
+        found.sort();
+        Ok(found)
     }
 }
 
@@ -255,25 +166,39 @@ fn netstring(bytes: &[u8]) -> anyhow::Result<Option<(serde_json::Value, usize)>>
     Ok(Some((serde_json::from_slice(json)?, end + 1)))
 }
 
-fn configuration(setup: &Setup, folder: &std::path::Path, control: SocketAddr) -> String {
-    let (address, port, folder) = (setup.address, setup.port, folder.display());
+fn configuration(setup: &Setup, folder: &Path, control: SocketAddr) -> String {
+    let Setup { address, port, .. } = setup;
+    let folder = folder.display();
+    let trust = setup
+        .authority
+        .as_ref()
+        .map_or_else(String::new, |authority| format!("sip_cafile {}\n", authority.display()));
+    let secrecy = if setup.srtp { "module srtp.so\n" } else { "" };
+    let waiting = if setup.message_waiting { "module_app mwi.so\n" } else { "" };
     format!(
-        "poll_method epoll\nsip_listen {address}:{port}\nsip_transports udp,tcp\nnet_interface {address}\n\
+        "poll_method epoll\nsip_listen {address}:{port}\nsip_transports udp,tcp,tls\nnet_interface {address}\n\
+         {trust}rtp_ports {rtp_first}-{rtp_last}\n\
          audio_path /usr/share/baresip\naudio_source aufile,{folder}/tone.wav\naudio_player aubridge,sink\n\
          audio_alert aubridge,alert\nausrc_srate 8000\nauplay_srate 8000\nausrc_channels 1\nauplay_channels 1\n\
          audio_buffer 20-160\naudio_level no\njitter_buffer_type fixed\njitter_buffer_delay 2-10\n\
          rtcp_enable yes\nrtcp_mux no\nmodule_path /usr/lib/baresip/modules\nmodule g711.so\nmodule aufile.so\n\
-         module aubridge.so\nmodule sndfile.so\nsnd_path {folder}\nmodule_tmp uuid.so\nmodule_tmp account.so\n\
-         module_app menu.so\nmodule_app ctrl_tcp.so\nctrl_tcp_listen {control}\nmenu_bell no\n"
+         module aubridge.so\nmodule sndfile.so\n{secrecy}snd_path {folder}\nmodule_tmp uuid.so\n\
+         module_tmp account.so\nmodule_app menu.so\nmodule_app ctrl_tcp.so\n{waiting}\
+         ctrl_tcp_listen {control}\nmenu_bell no\n",
+        rtp_first = port + 6,
+        rtp_last = port + 9,
     )
 }
 
 fn account(setup: &Setup) -> String {
-    let Setup { extension, password, domain, registrar, transport, expires_s, .. } = setup;
+    let Setup { extension, password, domain, registrar, expires_s, .. } = setup;
+    let transport = setup.transport_parameter();
     let mode = if setup.auto_answer { "auto" } else { "manual" };
+    let waiting = if setup.message_waiting { "yes" } else { "no" };
+    let secrecy = if setup.srtp { ";mediaenc=srtp-mand" } else { "" };
     format!(
         "<sip:{extension}@{domain};transport={transport}>;auth_user={extension};auth_pass={password};\
          outbound=\"sip:{registrar};transport={transport}\";regint={expires_s};answermode={mode};\
-         audio_codecs=PCMA/8000/1;ptime=20;mwi=no\n"
+         audio_codecs=PCMA/8000/1;ptime=20;mwi={waiting}{secrecy}\n"
     )
 }

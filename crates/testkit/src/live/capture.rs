@@ -1,11 +1,11 @@
 //! Packets as they were on the wire: a tcpdump that runs during a test, and what its file says.
 
 use super::process::Process;
+use super::star::inside;
 use anyhow::{Context, bail};
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::time::Duration;
 
 /// A running capture.
@@ -38,14 +38,7 @@ impl Capture {
         filter: &str,
         file: &Path,
     ) -> anyhow::Result<Capture> {
-        let mut command = match namespace {
-            Some(namespace) => {
-                let mut command = Command::new("ip");
-                command.args(["netns", "exec", namespace, "tcpdump"]);
-                command
-            }
-            None => Command::new("tcpdump"),
-        };
+        let mut command = inside(namespace, "tcpdump");
         command.args(["-i", interface, "-U", "-n", "-B", "16384", "-w"]).arg(file).arg(filter);
         let mut process = Process::start("tcpdump", &mut command, &file.with_extension("log"))?;
         process.wait_output(&["listening on"], 0, Duration::from_secs(10))?;

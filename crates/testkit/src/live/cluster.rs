@@ -9,12 +9,13 @@
 use super::eventually;
 use super::process::{Process, pleiad_binary};
 use super::star::Star;
-use anyhow::{Context, bail};
+use anyhow::{Context, bail, ensure};
+use nix::sys::signal::Signal;
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 /// The SIP domain of the phones.
@@ -47,32 +48,58 @@ pub struct Cluster {
     pub star: Star,
     /// Everything it writes.
     pub folder: tempfile::TempDir,
-    machines: BTreeMap<String, Process>,
-    login: (String, String),
+    machines: Mutex<BTreeMap<String, Process>>,
+    login: Mutex<(String, String)>,
     lines: BTreeMap<String, Line>,
-    /// Two networks at once would disturb each other's timing on a small machine.
-    _alone: MutexGuard<'static, ()>,
+    _alone: Alone,
 }
 
-static ONE_NETWORK: Mutex<()> = Mutex::new(());
+static BUSY: Mutex<bool> = Mutex::new(false);
+static FREE: Condvar = Condvar::new();
+
+/// The right to run a network: two at once would disturb each other's timing on a small machine.
+struct Alone;
+
+impl Alone {
+    fn wait() -> Alone {
+        let mut busy = BUSY.lock().unwrap_or_else(PoisonError::into_inner);
+        while *busy {
+            busy = FREE.wait(busy).unwrap_or_else(PoisonError::into_inner);
+        }
+        *busy = true;
+        Alone
+    }
+}
+
+impl Drop for Alone {
+    fn drop(&mut self) {
+        *BUSY.lock().unwrap_or_else(PoisonError::into_inner) = false;
+        FREE.notify_one();
+    }
+}
 
 /// The machines of the network: host, name, role.
 pub const MACHINES: [(&str, &str); 3] = [("cs", "centre"), ("n1", "north"), ("n2", "south")];
 
+/// The subscribers of row 0: number, home, host.
+const SUBSCRIBERS: [(u16, u16, &str); 6] =
+    [(2001, 0, "cs"), (2002, 0, "cs"), (2101, 1, "n1"), (2102, 1, "n1"), (2201, 2, "n2"), (2202, 2, "n2")];
+
 impl Cluster {
-    /// Starts bare processes and deploys them.
+    /// Starts bare processes and deploys them, with so many rows of subscribers: in row 1 the six have the numbers
+    /// 2011, 2012, 2111, 2112, 2211, 2212, and so on.
     ///
     /// # Errors
     /// With the step that failed and what it said.
-    pub fn deploy() -> anyhow::Result<Cluster> {
-        let alone = ONE_NETWORK.lock().unwrap_or_else(PoisonError::into_inner);
+    pub fn deploy(rows: u16) -> anyhow::Result<Cluster> {
+        let alone = Alone::wait();
         let star = Star::new(&["mgr", "cs", "n1", "n2"])?;
         let folder = tempfile::Builder::new().prefix("pleiad-live-").tempdir()?;
         let mut cluster = Cluster {
             star,
             folder,
-            machines: BTreeMap::new(),
-            login: (String::new(), String::new()),
+            machines: Mutex::default(),
+            login: Mutex::default(),
             lines: BTreeMap::new(),
             _alone: alone,
         };
@@ -81,6 +108,9 @@ impl Cluster {
             cluster.start_machine(host)?;
         }
         cluster.configure()?;
+        for row in 0..rows {
+            cluster.subscribe(row)?;
+        }
         Ok(cluster)
     }
 
@@ -92,7 +122,7 @@ impl Cluster {
     ///
     /// # Errors
     /// When it does not come up.
-    pub fn start_manager(&mut self) -> anyhow::Result<()> {
+    pub fn start_manager(&self) -> anyhow::Result<()> {
         let (dir, config) = (self.path("mgr"), self.path("mgr.toml"));
         let address = self.star.address("mgr")?;
         std::fs::write(&config, format!("dir = {dir:?}\nbind = \"{address}:{MANAGER_PORT}\"\n"))?;
@@ -101,15 +131,21 @@ impl Cluster {
             Ok(std::fs::read_to_string(dir.join("manager.txt")).ok())
         })?;
         let (user, password) = login.trim().split_once(' ').context("manager.txt is not `user password`")?;
-        self.login = (user.to_owned(), password.to_owned());
-        self.wait_port("mgr", MANAGER_PORT)
+        *self.login.lock().unwrap_or_else(PoisonError::into_inner) = (user.to_owned(), password.to_owned());
+        self.wait_port("mgr", MANAGER_PORT)?;
+        // Once, and not with each command: a login is made to cost.
+        let mut command = self.ctl_command(&["login"])?;
+        command.env("PLEIAD_USER", user).env("PLEIAD_PASSWORD", password);
+        let answer = command.output()?;
+        ensure!(answer.status.success(), "login: {}", String::from_utf8_lossy(&answer.stderr));
+        Ok(())
     }
 
     /// Starts (or starts again) a call server, whatever its role is by now.
     ///
     /// # Errors
     /// When it does not come up.
-    pub fn start_machine(&mut self, host: &str) -> anyhow::Result<()> {
+    pub fn start_machine(&self, host: &str) -> anyhow::Result<()> {
         let (dir, config) = (self.path(host), self.path(&format!("{host}.toml")));
         let address = self.star.address(host)?;
         std::fs::write(
@@ -123,12 +159,24 @@ impl Cluster {
         self.wait_port(host, WEB_PORT)
     }
 
-    fn start(&mut self, host: &str, role: &str, config: &Path) -> anyhow::Result<()> {
+    fn start(&self, host: &str, role: &str, config: &Path) -> anyhow::Result<()> {
         let mut command = self.star.command(host, pleiad_binary()?);
         command.arg(role).arg("--config").arg(config);
         let process = Process::start(host, &mut command, &self.path(&format!("{host}.log")))?;
-        self.machines.insert(host.to_owned(), process);
+        self.processes().insert(host.to_owned(), process);
         Ok(())
+    }
+
+    fn processes(&self) -> MutexGuard<'_, BTreeMap<String, Process>> {
+        self.machines.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn of_machine<T>(
+        &self,
+        host: &str,
+        look: impl FnOnce(&mut Process) -> anyhow::Result<T>,
+    ) -> anyhow::Result<T> {
+        look(self.processes().get_mut(host).with_context(|| format!("no machine {host}"))?)
     }
 
     fn wait_port(&self, host: &str, port: u16) -> anyhow::Result<()> {
@@ -144,9 +192,20 @@ impl Cluster {
     ///
     /// # Errors
     /// When there is none.
-    pub fn kill(&mut self, host: &str) -> anyhow::Result<()> {
+    pub fn kill(&self, host: &str) -> anyhow::Result<()> {
         // `ip netns exec` execs the program, so the child is the machine itself.
-        self.machines.get_mut(host).with_context(|| format!("no machine {host}"))?.kill()
+        self.of_machine(host, Process::kill)
+    }
+
+    /// Ends a machine's process as an administrator does, and waits for its end.
+    ///
+    /// # Errors
+    /// When it does not end.
+    pub fn stop(&self, host: &str) -> anyhow::Result<()> {
+        self.of_machine(host, |process| {
+            process.signal(Signal::SIGTERM)?;
+            process.wait(Duration::from_secs(10)).map(drop)
+        })
     }
 
     /// The process id of a machine.
@@ -154,13 +213,13 @@ impl Cluster {
     /// # Errors
     /// When there is none.
     pub fn pid(&self, host: &str) -> anyhow::Result<u32> {
-        Ok(self.machines.get(host).with_context(|| format!("no machine {host}"))?.pid())
+        self.of_machine(host, |process| Ok(process.pid()))
     }
 
     /// User and password of the first account of the manager.
     #[must_use]
     pub fn login(&self) -> (String, String) {
-        self.login.clone()
+        self.login.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Runs `pleiad ctl` on the manager's host and returns what it prints as JSON.
@@ -197,8 +256,6 @@ impl Cluster {
             .args(["ctl", "--json"])
             .args(words)
             .env("PLEIAD_MANAGER", format!("{address}:{MANAGER_PORT}"))
-            .env("PLEIAD_USER", &self.login.0)
-            .env("PLEIAD_PASSWORD", &self.login.1)
             .env("PLEIAD_CONFIG_DIR", self.path("ctl"))
             .env("XDG_CONFIG_HOME", self.path("ctl"))
             .env("HOME", self.folder.path());
@@ -230,19 +287,18 @@ impl Cluster {
         )?;
         self.put("barred-numbers", "forbidden", &serde_json::json!({"prefixes": []}))?;
         self.put("feature-class", "standard", &serde_json::json!({"barred": ["forbidden"]}))?;
-        for (extension, member, host) in [
-            ("2001", 0, "cs"),
-            ("2002", 0, "cs"),
-            ("2101", 1, "n1"),
-            ("2102", 1, "n1"),
-            ("2201", 2, "n2"),
-            ("2202", 2, "n2"),
-        ] {
+        Ok(())
+    }
+
+    /// Makes the six subscribers of a row.
+    fn subscribe(&mut self, row: u16) -> anyhow::Result<()> {
+        for (base, member, host) in SUBSCRIBERS {
+            let extension = (base + 10 * row).to_string();
             let secret = format!("live-test-secret-{extension}");
             let value = serde_json::json!({"name": format!("Phone {extension}"), "feature_class": "standard", "home": member, "secret": secret});
-            self.put("subscriber", extension, &value)?;
-            let line = Line { extension: extension.to_owned(), secret, host: host.to_owned() };
-            self.lines.insert(extension.to_owned(), line);
+            self.put("subscriber", &extension, &value)?;
+            let line = Line { extension: extension.clone(), secret, host: host.to_owned() };
+            self.lines.insert(extension, line);
         }
         Ok(())
     }
@@ -306,22 +362,21 @@ impl Cluster {
     /// # Errors
     /// When there is no such machine.
     pub fn logged(&self, host: &str) -> anyhow::Result<usize> {
-        Ok(self.machines.get(host).with_context(|| format!("no machine {host}"))?.output().len())
+        self.of_machine(host, |process| Ok(process.output().len()))
     }
 
     /// Waits until a machine logs `words`, from `since` on; works while the machine is cut off.
     ///
     /// # Errors
     /// With its last words.
-    pub fn wait_logged(
-        &mut self,
-        host: &str,
-        since: usize,
-        words: &str,
-        limit: Duration,
-    ) -> anyhow::Result<()> {
-        let machine = self.machines.get_mut(host).with_context(|| format!("no machine {host}"))?;
-        machine.wait_output(&[words], since, limit)
+    pub fn wait_logged(&self, host: &str, since: usize, words: &str, limit: Duration) -> anyhow::Result<()> {
+        let outcome = eventually(&format!("{host} to log '{words}'"), limit, || {
+            self.of_machine(host, |process| Ok(process.said(since, &[words]).then_some(())))
+        });
+        match outcome {
+            Ok(()) => Ok(()),
+            Err(fault) => Err(fault.context(self.of_machine(host, |process| Ok(process.tail()))?)),
+        }
     }
 
     /// Waits until the cluster server says that a node is in this state.

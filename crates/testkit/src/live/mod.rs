@@ -7,10 +7,12 @@
 pub mod baresip;
 pub mod capture;
 pub mod cluster;
+pub mod linphone;
 pub mod process;
 pub mod raw;
 pub mod scenario;
 pub mod sipp;
+pub mod softphone;
 pub mod star;
 pub mod wav;
 

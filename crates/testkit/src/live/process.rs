@@ -6,7 +6,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use std::fs::File;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
 use std::time::Duration;
 
 /// The `pleiad` binary under test: `PLEIAD_BIN`, or the one cargo built beside this test.
@@ -40,14 +40,37 @@ impl Process {
     /// # Errors
     /// When the program is not there or the log cannot be written.
     pub fn start(name: &str, command: &mut Command, log: &Path) -> anyhow::Result<Process> {
+        Process::spawn(name, command.stdin(Stdio::null()), log)
+    }
+
+    /// Starts `command` likewise, with a pipe to type into.
+    ///
+    /// # Errors
+    /// When the program is not there or the log cannot be written.
+    pub fn start_typing(
+        name: &str,
+        command: &mut Command,
+        log: &Path,
+    ) -> anyhow::Result<(Process, ChildStdin)> {
+        let mut process = Process::spawn(name, command.stdin(Stdio::piped()), log)?;
+        let keys = process.child.stdin.take().context("a child without standard input")?;
+        Ok((process, keys))
+    }
+
+    fn spawn(name: &str, command: &mut Command, log: &Path) -> anyhow::Result<Process> {
         let file = File::options().create(true).append(true).open(log)?;
         let child = command
-            .stdin(Stdio::null())
             .stdout(file.try_clone()?)
             .stderr(file)
             .spawn()
             .with_context(|| format!("starting {name}: {command:?}"))?;
         Ok(Process { name: name.to_owned(), child, log: log.to_owned() })
+    }
+
+    /// What it is called in messages.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
     }
 
     /// The process id.
@@ -62,6 +85,14 @@ impl Process {
         std::fs::read(&self.log).map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).unwrap_or_default()
     }
 
+    /// True when its output, from byte `since` on, has one of `words`.
+    #[must_use]
+    pub fn said(&self, since: usize, words: &[&str]) -> bool {
+        let output = self.output();
+        let fresh = output.get(since..).unwrap_or_default();
+        words.iter().any(|word| fresh.contains(word))
+    }
+
     /// Waits until its output, from byte `since` on, has one of `words`.
     ///
     /// # Errors
@@ -69,9 +100,7 @@ impl Process {
     pub fn wait_output(&mut self, words: &[&str], since: usize, limit: Duration) -> anyhow::Result<()> {
         let name = self.name.clone();
         let outcome = eventually(&format!("{name} to say one of {words:?}"), limit, || {
-            let output = self.output();
-            let fresh = output.get(since..).unwrap_or_default();
-            if words.iter().any(|word| fresh.contains(word)) {
+            if self.said(since, words) {
                 return Ok(Some(()));
             }
             match self.child.try_wait()? {
@@ -116,7 +145,9 @@ impl Process {
         matches!(self.child.try_wait(), Ok(None))
     }
 
-    fn tail(&self) -> String {
+    /// The end of its output.
+    #[must_use]
+    pub fn tail(&self) -> String {
         let output = self.output();
         let lines: Vec<&str> = output.lines().collect();
         let from = lines.len().saturating_sub(25);

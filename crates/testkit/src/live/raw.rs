@@ -50,7 +50,7 @@ impl RawPeer {
         Ok(String::from_utf8_lossy(buffer.get(..count).unwrap_or_default()).into_owned())
     }
 
-    /// Sends a message and returns the first final response.
+    /// Sends a request and returns its first final response; what belongs to another transaction is passed over.
     ///
     /// # Errors
     /// When none comes.
@@ -58,7 +58,8 @@ impl RawPeer {
         self.send(message)?;
         for _ in 0..20 {
             let answer = self.receive()?;
-            if answer.starts_with("SIP/2.0 ") && !answer.starts_with("SIP/2.0 1") {
+            let is_final = status(&answer).is_some_and(|status| status >= 200);
+            if is_final && header(&answer, "CSeq") == header(message, "CSeq") {
                 return Ok(answer);
             }
         }

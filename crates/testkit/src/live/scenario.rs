@@ -183,10 +183,14 @@ impl Scenario {
 
     /// Expects a response whose header text contains `words` (a regular expression).
     #[must_use]
-    pub fn receive_saying(mut self, status: u16, header: &str, words: &str) -> Scenario {
+    pub fn receive_saying(self, status: u16, header: &str, words: &str) -> Scenario {
+        self.take_saying(&format!("response=\"{status}\""), header, words)
+    }
+
+    fn take_saying(mut self, message: &str, header: &str, words: &str) -> Scenario {
         let _ = writeln!(
             self.steps,
-            "<recv response=\"{status}\"><action><ereg regexp=\"{words}\" search_in=\"hdr\" header=\"{header}:\" \
+            "<recv {message}><action><ereg regexp=\"{words}\" search_in=\"hdr\" header=\"{header}:\" \
              check_it=\"true\" assign_to=\"1\"/></action></recv>\n<Reference variables=\"1\"/>"
         );
         self
@@ -229,6 +233,45 @@ impl Scenario {
         self.ask("BYE", "", Body::None).receive(200)
     }
 
+    /// Dials, hears it ring, is answered and acknowledges.
+    #[must_use]
+    pub fn reach(self) -> Scenario {
+        self.dial(Body::Audio).receive(180).receive(200).ack(Body::None)
+    }
+
+    /// Offers another session inside the call, which is accepted.
+    #[must_use]
+    pub fn change(self, body: Body) -> Scenario {
+        self.ask("INVITE", "", body)
+            .maybe(100)
+            .receive_saying(200, "Content-Type", "application/sdp")
+            .ack(Body::None)
+    }
+
+    /// Is called, rings, answers.
+    #[must_use]
+    pub fn ring_and_answer(self) -> Scenario {
+        self.expect("INVITE").reply(180, "Ringing", Body::None).reply(200, "OK", Body::Audio).expect("ACK")
+    }
+
+    /// Accepts what the other end offers inside the call.
+    #[must_use]
+    pub fn accept_change(self) -> Scenario {
+        self.expect("INVITE").reply_in_dialog(200, "OK", Body::Audio).expect("ACK")
+    }
+
+    /// Has the other end hang up.
+    #[must_use]
+    pub fn is_hung_up(self) -> Scenario {
+        self.confirm("BYE")
+    }
+
+    /// Expects a request inside the dialog and says 200 to it.
+    #[must_use]
+    pub fn confirm(self, method: &str) -> Scenario {
+        self.expect(method).reply_in_dialog(200, "OK", Body::None)
+    }
+
     /// Waits.
     #[must_use]
     pub fn pause(mut self, milliseconds: u32) -> Scenario {
@@ -255,13 +298,8 @@ impl Scenario {
 
     /// Expects a request whose header contains `words` (a regular expression).
     #[must_use]
-    pub fn expect_saying(mut self, method: &str, header: &str, words: &str) -> Scenario {
-        let _ = writeln!(
-            self.steps,
-            "<recv request=\"{method}\"><action><ereg regexp=\"{words}\" search_in=\"hdr\" header=\"{header}:\" \
-             check_it=\"true\" assign_to=\"1\"/></action></recv>\n<Reference variables=\"1\"/>"
-        );
-        self
+    pub fn expect_saying(self, method: &str, header: &str, words: &str) -> Scenario {
+        self.take_saying(&format!("request=\"{method}\""), header, words)
     }
 
     /// Answers the INVITE although another request came since.

@@ -27,7 +27,7 @@ pub struct Run<'a> {
     pub remote: String,
     /// How often to run the scenario.
     pub calls: u32,
-    /// How many times a second it is begun.
+    /// How many times a second it is begun. SIPp lets one such period pass before it begins the first.
     pub rate: u32,
     /// Ends the run whatever happens.
     pub limit_s: u32,

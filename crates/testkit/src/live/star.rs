@@ -83,9 +83,7 @@ impl Star {
     /// A command that will run on a host.
     #[must_use]
     pub fn command(&self, name: &str, program: impl AsRef<std::ffi::OsStr>) -> Command {
-        let mut command = Command::new("ip");
-        command.args(["netns", "exec", &self.namespace(name)]).arg(program);
-        command
+        inside(Some(&self.namespace(name)), program)
     }
 
     /// From now on every packet to and from this host is lost in the core.
@@ -127,6 +125,15 @@ impl Star {
     ) -> anyhow::Result<T> {
         inside_namespace(&self.namespace(name), work)
     }
+}
+
+/// A command that will run in a namespace, or on the machine itself.
+#[must_use]
+pub fn inside(namespace: Option<&str>, program: impl AsRef<std::ffi::OsStr>) -> Command {
+    let Some(namespace) = namespace else { return Command::new(program) };
+    let mut command = Command::new("ip");
+    command.args(["netns", "exec", namespace]).arg(program);
+    command
 }
 
 /// Runs `work` on a thread of its own in the named namespace.

@@ -13,9 +13,9 @@ const IN_FORCE_WITHIN: Duration = Duration::from_millis(50);
 
 #[test]
 fn common_data_are_in_force_everywhere_syn_01_syn_08_syn_15_syn_17_syn_18() {
-    let mut stage = Stage::new().expect("a network in service");
+    let stage = Stage::new().expect("a network in service");
     tell(
-        &mut stage,
+        &stage,
         &[
             ("a barred number is refused on a node 50 ms after the change", in_force_at_once),
             ("a node that was away catches up without a restart", caught_up),
@@ -31,7 +31,7 @@ fn bar(stage: &Stage, prefixes: &[&str]) -> anyhow::Result<()> {
 
 /// A foreign phone on node 1 dials 2002 fifty times a second; each INVITE that it sends later than the limit after the
 /// change must be refused as barred.
-fn in_force_at_once(stage: &mut Stage) -> anyhow::Result<()> {
+fn in_force_at_once(stage: &Stage) -> anyhow::Result<()> {
     bar(stage, &[])?;
     let calls = stage.part("2101", "2002")?.dial(Body::Audio).either(480, 403).ack_failure();
     let sipp = stage.sipp_many("2101", &calls, 300, 50)?;
@@ -63,7 +63,7 @@ fn time_of_day_s() -> f64 {
     sipp::seconds_of_day(&String::from_utf8_lossy(&output.stdout)).expect("a time")
 }
 
-fn caught_up(stage: &mut Stage) -> anyhow::Result<()> {
+fn caught_up(stage: &Stage) -> anyhow::Result<()> {
     let before = stage.cluster.pid("n1")?;
     stage.cluster.star.cut("n1")?;
     stage.cluster.wait_node(1, "isolated", SOON)?;
@@ -78,7 +78,7 @@ fn caught_up(stage: &mut Stage) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn bad_input(stage: &mut Stage) -> anyhow::Result<()> {
+fn bad_input(stage: &Stage) -> anyhow::Result<()> {
     let before = stage.cluster.ctl(&["object", "list", "numbering-range"])?;
     for value in
         ["{", "{\"first\":\"3000\",\"last\":\"2000\",\"use\":\"extensions\"}", "{\"first\":\"30x0\"}"]

@@ -3,10 +3,10 @@
 use crate::stage::{Stage, tell};
 use anyhow::Context;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
-use testkit::live::baresip::Baresip;
 use testkit::live::capture::{self, Capture};
 use testkit::live::eventually;
 use testkit::live::scenario::Body;
+use testkit::live::softphone::{Happening, Mark, Softphone};
 
 const SOON: Duration = Duration::from_secs(15);
 /// How soon a node must know that it is alone.
@@ -22,9 +22,9 @@ const CUTS: usize = 10;
 
 #[test]
 fn a_cut_is_not_an_outage_duh_01_duh_02_duh_03_duh_04_duh_30() {
-    let mut stage = Stage::new().expect("a network in service");
+    let stage = Stage::new().expect("a network in service");
     tell(
-        &mut stage,
+        &stage,
         &[
             ("a call within the node does not notice the cut", local_call_is_untouched),
             ("ten cuts in a row, calls across are back each time", ten_cuts),
@@ -37,7 +37,7 @@ fn now() -> anyhow::Result<Duration> {
 }
 
 /// Cuts node 1 off and waits until it knows; returns how long that took.
-fn cut(stage: &mut Stage) -> anyhow::Result<Duration> {
+fn cut(stage: &Stage) -> anyhow::Result<Duration> {
     let since = stage.cluster.logged("n1")?;
     stage.cluster.star.cut("n1")?;
     let begin = Instant::now();
@@ -47,11 +47,11 @@ fn cut(stage: &mut Stage) -> anyhow::Result<Duration> {
     Ok(took)
 }
 
-fn local_call(stage: &Stage) -> anyhow::Result<(Baresip, Baresip)> {
+fn local_call(stage: &Stage) -> anyhow::Result<(Box<dyn Softphone>, Box<dyn Softphone>)> {
     let called = stage.baresip("2102", true)?;
     let mut caller = stage.baresip("2101", false)?;
     caller.dial("2102")?;
-    caller.wait_event(0, "CALL_ESTABLISHED", SOON)?;
+    caller.wait(Mark::default(), Happening::Up, SOON)?;
     Ok((caller, called))
 }
 
@@ -66,7 +66,7 @@ fn no_gap(packets: &[capture::Packet], from: Duration, until: Duration) -> anyho
     Ok(())
 }
 
-fn local_call_is_untouched(stage: &mut Stage) -> anyhow::Result<()> {
+fn local_call_is_untouched(stage: &Stage) -> anyhow::Result<()> {
     let namespace = stage.cluster.star.namespace("n1");
     let (mut caller, mut called) = local_call(stage)?;
     let file = stage.cluster.folder.path().join("cut.pcap");
@@ -80,7 +80,7 @@ fn local_call_is_untouched(stage: &mut Stage) -> anyhow::Result<()> {
     no_gap(&packets, cut_at - Duration::from_secs(4), cut_at + Duration::from_secs(10))?;
     let registers = packets.iter().filter(|packet| packet.payload.starts_with(b"REGISTER")).count();
     anyhow::ensure!(registers == 0, "{registers} REGISTER on the wire, and no phone's refresh was due");
-    hold_resume_end(&mut caller, &mut called)?;
+    hold_resume_end(caller.as_mut(), called.as_mut())?;
     new_local_call(stage)?;
     refused_beyond_the_cut(stage)?;
     let since = stage.cluster.logged("n1")?;
@@ -88,20 +88,20 @@ fn local_call_is_untouched(stage: &mut Stage) -> anyhow::Result<()> {
     stage.cluster.wait_logged("n1", since, "state=Connected", BACK_WITHIN)
 }
 
-fn hold_resume_end(caller: &mut Baresip, called: &mut Baresip) -> anyhow::Result<()> {
-    let before = called.output().len();
+fn hold_resume_end(caller: &mut dyn Softphone, called: &mut dyn Softphone) -> anyhow::Result<()> {
+    let before = called.mark();
     caller.hold()?;
-    called.wait_output_since(before, "sendonly", SOON).context("hold while cut")?;
+    called.wait(before, Happening::Held, SOON).context("hold while cut")?;
     caller.resume()?;
-    called.wait_output_since(before, "sendrecv", SOON).context("resume while cut")?;
+    called.wait(before, Happening::TakenBack, SOON).context("resume while cut")?;
     caller.hang_up()?;
-    called.wait_event(0, "CALL_CLOSED", SOON).context("hang-up while cut").map(drop)
+    called.wait(Mark::default(), Happening::Over, SOON).context("hang-up while cut")
 }
 
 fn new_local_call(stage: &Stage) -> anyhow::Result<()> {
-    let (mut caller, called) = local_call(stage).context("a new call while cut")?;
+    let (mut caller, mut called) = local_call(stage).context("a new call while cut")?;
     caller.hang_up()?;
-    called.wait_event(0, "CALL_CLOSED", SOON).map(drop)
+    called.wait(Mark::default(), Happening::Over, SOON)
 }
 
 /// The caller hears at once, and hears why: 503 with Q.850 cause 38.
@@ -117,10 +117,10 @@ fn refused_beyond_the_cut(stage: &Stage) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn ten_cuts(stage: &mut Stage) -> anyhow::Result<()> {
+fn ten_cuts(stage: &Stage) -> anyhow::Result<()> {
     let namespace = stage.cluster.star.namespace("n1");
-    let (mut caller, called) = local_call(stage)?;
-    let far = stage.baresip("2201", true)?;
+    let (mut caller, mut called) = local_call(stage)?;
+    let mut far = stage.baresip("2201", true)?;
     let mut near = stage.baresip("2102", false)?;
     let file = stage.cluster.folder.path().join("ten.pcap");
     let ports = format!("udp and not port {}", testkit::live::cluster::SIP_PORT);
@@ -129,30 +129,28 @@ fn ten_cuts(stage: &mut Stage) -> anyhow::Result<()> {
     for round in 1..=CUTS {
         let cut = cut(stage).with_context(|| format!("round {round}"))?;
         stage.cluster.star.heal("n1")?;
-        let back = call_across(&mut near, "2201").with_context(|| format!("round {round}"))?;
+        let back = call_across(near.as_mut(), "2201").with_context(|| format!("round {round}"))?;
         eprintln!("    round {round}: isolated after {cut:.1?}, call across {back:.1?} after the return");
         anyhow::ensure!(back <= BACK_WITHIN, "round {round}: calls across only {back:?} after the return");
         let mark = far.mark();
         near.hang_up()?;
-        far.wait_event(mark.saturating_sub(1), "CALL_CLOSED", SOON)?;
+        far.wait(mark, Happening::Over, SOON)?;
     }
     no_gap(&capture.stop()?, begin, now()? - Duration::from_secs(1))?;
     caller.hang_up()?;
-    called
-        .wait_event(0, "CALL_CLOSED", SOON)
-        .context("the call that saw ten cuts ends as any other")
-        .map(drop)
+    let over = called.wait(Mark::default(), Happening::Over, SOON);
+    over.context("the call that saw ten cuts ends as any other")
 }
 
 /// Dials until somebody answers; returns how long that took.
-fn call_across(phone: &mut Baresip, number: &str) -> anyhow::Result<Duration> {
+fn call_across(phone: &mut dyn Softphone, number: &str) -> anyhow::Result<Duration> {
     let begin = Instant::now();
     loop {
         let mark = phone.mark();
         phone.dial(number)?;
         let outcome = eventually("an answer or a refusal", SOON, || {
-            let up = !phone.events_since(mark, "CALL_ESTABLISHED").is_empty();
-            let over = !phone.events_since(mark, "CALL_CLOSED").is_empty();
+            let up = phone.saw(mark, Happening::Up);
+            let over = phone.saw(mark, Happening::Over);
             Ok((up || over).then_some(up))
         })?;
         if outcome {

@@ -3,8 +3,11 @@
 use crate::stage::{Stage, tell};
 use anyhow::Context;
 use std::time::Duration;
-use testkit::live::baresip::Baresip;
 use testkit::live::eventually;
+use testkit::live::softphone::{Happening, Mark, Softphone};
+
+/// Two phones: who calls, who is called.
+type Pair = (Box<dyn Softphone>, Box<dyn Softphone>);
 
 const SOON: Duration = Duration::from_secs(15);
 /// A caller or called party is freed this soon after the cluster server is back.
@@ -12,9 +15,9 @@ const FREED_WITHIN: Duration = Duration::from_secs(15);
 
 #[test]
 fn calls_survive_a_killed_cluster_server() {
-    let mut stage = Stage::new().expect("a network in service");
+    let stage = Stage::new().expect("a network in service");
     tell(
-        &mut stage,
+        &stage,
         &[
             ("killed while it rings: answered, held, ended", killed_while_ringing),
             ("killed while they talk: hang-up while it is down", hang_up_while_down),
@@ -23,25 +26,22 @@ fn calls_survive_a_killed_cluster_server() {
     );
 }
 
-fn phones(stage: &Stage, auto_answer: bool) -> anyhow::Result<(Baresip, Baresip)> {
+fn phones(stage: &Stage, auto_answer: bool) -> anyhow::Result<Pair> {
     let called = stage.baresip("2201", auto_answer)?;
     let caller = stage.baresip("2101", false)?;
     Ok((caller, called))
 }
 
-fn restart(stage: &mut Stage) -> anyhow::Result<()> {
+fn restart(stage: &Stage) -> anyhow::Result<()> {
     stage.cluster.start_machine("cs")?;
     stage.cluster.wait_node(1, "connected", SOON)?;
     stage.cluster.wait_node(2, "connected", SOON).map(drop)
 }
 
 /// Nobody believes in a call any more, neither phone nor edge.
-fn all_free(stage: &Stage, phones: (&Baresip, &Baresip), limit: Duration) -> anyhow::Result<()> {
-    for phone in [phones.0, phones.1] {
-        phone
-            .wait_event(0, "CALL_CLOSED", limit)
-            .with_context(|| format!("{} is freed", phone.extension()))?;
-    }
+fn all_free(stage: &Stage, (caller, called): &mut Pair, limit: Duration) -> anyhow::Result<()> {
+    caller.wait(Mark::default(), Happening::Over, limit).context("the caller is freed")?;
+    called.wait(Mark::default(), Happening::Over, limit).context("the called phone is freed")?;
     for host in ["n1", "n2"] {
         eventually(&format!("no call left at {host}"), limit, || {
             let calls = stage.cluster.machine(host, &["calls"])?;
@@ -51,47 +51,49 @@ fn all_free(stage: &Stage, phones: (&Baresip, &Baresip), limit: Duration) -> any
     Ok(())
 }
 
-fn held(caller: &mut Baresip, called: &mut Baresip) -> anyhow::Result<()> {
-    let before = called.output().len();
+fn held((caller, called): &mut Pair) -> anyhow::Result<()> {
+    let before = called.mark();
     caller.hold()?;
-    called.wait_output_since(before, "sendonly", SOON).context("hold")?;
+    called.wait(before, Happening::Held, SOON).context("hold")?;
     caller.resume()?;
-    called.wait_output_since(before, "sendrecv", SOON).context("resume")
+    called.wait(before, Happening::TakenBack, SOON).context("resume")
 }
 
-fn killed_while_ringing(stage: &mut Stage) -> anyhow::Result<()> {
-    let (mut caller, mut called) = phones(stage, false)?;
-    caller.dial("2201")?;
-    caller.wait_event(0, "CALL_RINGING", SOON)?;
+fn killed_while_ringing(stage: &Stage) -> anyhow::Result<()> {
+    let mut pair = phones(stage, false)?;
+    pair.0.dial("2201")?;
+    pair.0.wait(Mark::default(), Happening::Ringing, SOON)?;
     stage.cluster.kill("cs")?;
-    called.accept()?;
+    pair.1.accept()?;
     restart(stage)?;
-    caller.wait_event(0, "CALL_ESTABLISHED", SOON).context("the answer arrives once the server is back")?;
-    held(&mut caller, &mut called)?;
-    caller.hang_up()?;
-    all_free(stage, (&caller, &called), FREED_WITHIN)
+    let up = pair.0.wait(Mark::default(), Happening::Up, SOON);
+    up.context("the answer arrives once the server is back")?;
+    held(&mut pair)?;
+    pair.0.hang_up()?;
+    all_free(stage, &mut pair, FREED_WITHIN)
 }
 
-fn talk(stage: &mut Stage) -> anyhow::Result<(Baresip, Baresip)> {
-    let (mut caller, called) = phones(stage, true)?;
-    caller.dial("2201")?;
-    caller.wait_event(0, "CALL_ESTABLISHED", SOON)?;
+fn talk(stage: &Stage) -> anyhow::Result<Pair> {
+    let mut pair = phones(stage, true)?;
+    pair.0.dial("2201")?;
+    pair.0.wait(Mark::default(), Happening::Up, SOON)?;
     stage.cluster.kill("cs")?;
-    Ok((caller, called))
+    Ok(pair)
 }
 
-fn hang_up_while_down(stage: &mut Stage) -> anyhow::Result<()> {
-    let (mut caller, called) = talk(stage)?;
-    caller.hang_up()?;
-    caller.wait_event(0, "CALL_CLOSED", SOON).context("the caller is freed although the server is down")?;
+fn hang_up_while_down(stage: &Stage) -> anyhow::Result<()> {
+    let mut pair = talk(stage)?;
+    pair.0.hang_up()?;
+    let over = pair.0.wait(Mark::default(), Happening::Over, SOON);
+    over.context("the caller is freed although the server is down")?;
     restart(stage)?;
-    all_free(stage, (&caller, &called), FREED_WITHIN).context("the BYE that was owed is delivered")
+    all_free(stage, &mut pair, FREED_WITHIN).context("the BYE that was owed is delivered")
 }
 
-fn hang_up_afterwards(stage: &mut Stage) -> anyhow::Result<()> {
-    let (mut caller, mut called) = talk(stage)?;
+fn hang_up_afterwards(stage: &Stage) -> anyhow::Result<()> {
+    let mut pair = talk(stage)?;
     restart(stage)?;
-    held(&mut caller, &mut called)?;
-    called.hang_up()?;
-    all_free(stage, (&caller, &called), FREED_WITHIN)
+    held(&mut pair)?;
+    pair.1.hang_up()?;
+    all_free(stage, &mut pair, FREED_WITHIN)
 }

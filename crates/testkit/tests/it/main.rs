@@ -14,6 +14,7 @@ mod calls;
 mod common_data;
 mod cut;
 mod deploy;
+mod foreign;
 mod kill;
 mod loss;
 mod stage;

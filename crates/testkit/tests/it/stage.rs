@@ -1,25 +1,71 @@
 //! What every live test needs: phones with ports of their own, on the network of [`Cluster`].
+//!
+//! A stage has rows of phones, and a story is played on one row: what it calls 2101 is 2111 in row 1. So stories that
+//! change nothing but their own calls are told side by side.
 
 use anyhow::Context;
-use std::cell::Cell;
+use std::hash::{BuildHasher, RandomState};
 use std::net::{IpAddr, SocketAddr};
-use std::path::PathBuf;
-use std::time::Duration;
-use testkit::live::baresip::{Baresip, Setup};
-use testkit::live::cluster::{Cluster, DOMAIN};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU16, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+use testkit::live::cluster::{Cluster, DOMAIN, Line};
+use testkit::live::eventually;
 use testkit::live::raw::RawPeer;
 use testkit::live::scenario::Scenario;
 use testkit::live::sipp::{Run, Sipp};
+use testkit::live::softphone::{self, PORTS, Program, Setup, Softphone};
+use testkit::phone::Transport;
 
-/// A network with the counters that keep phones apart.
+/// The ports that phones take, below those that the system gives away by itself.
+const FIRST_PORT: u16 = 20_000;
+const PHONES_MAX: u16 = 1_200;
+/// The lowest tone, and how far apart two of them are at least, in Hz.
+const TONE_HZ_MIN: u32 = 400;
+const TONE_STEP_HZ: u32 = 20;
+const TONES: u32 = 120;
+const CALL: Duration = Duration::from_secs(60);
+
+/// A row of phones of a network.
+#[derive(Clone)]
 pub struct Stage {
-    pub cluster: Cluster,
-    next_port: Cell<u16>,
+    pub cluster: Arc<Cluster>,
+    row: u16,
+    rows: u16,
+    phones: Arc<AtomicU16>,
+    /// Where the tones of this run begin.
+    key: u32,
 }
 
 impl Stage {
+    /// A network with one row.
     pub fn new() -> anyhow::Result<Stage> {
-        Ok(Stage { cluster: Cluster::deploy()?, next_port: Cell::new(20_000) })
+        Stage::with_rows(1)
+    }
+
+    pub fn with_rows(rows: u16) -> anyhow::Result<Stage> {
+        Ok(Stage {
+            cluster: Arc::new(Cluster::deploy(rows)?),
+            row: 0,
+            rows,
+            phones: Arc::default(),
+            key: u32::try_from(RandomState::new().hash_one(0) % u64::from(TONES))?,
+        })
+    }
+
+    fn in_row(&self, row: u16) -> Stage {
+        Stage { row, ..self.clone() }
+    }
+
+    /// The number of this row that stands where `number` stands in row 0; what is no subscriber of row 0 stays.
+    pub fn number(&self, number: &str) -> String {
+        let own = number.parse::<u16>().ok().filter(|_| self.cluster.line(number).is_ok());
+        own.map_or_else(|| number.to_owned(), |base| (base + 10 * self.row).to_string())
+    }
+
+    pub fn line(&self, number: &str) -> anyhow::Result<&Line> {
+        self.cluster.line(&self.number(number))
     }
 
     /// Copies what the network wrote to where it outlives the test.
@@ -32,60 +78,53 @@ impl Stage {
     }
 
     pub fn port(&self) -> u16 {
-        let port = self.next_port.get();
-        self.next_port.set(port + 10);
-        port
+        FIRST_PORT + self.phones.fetch_add(1, Ordering::Relaxed) % PHONES_MAX * PORTS
     }
 
     fn folder(&self, what: &str, port: u16) -> PathBuf {
         self.cluster.folder.path().join(format!("{what}-{port}"))
     }
 
-    /// A registered baresip for an extension, where that extension lives.
-    pub fn baresip(&self, extension: &str, auto_answer: bool) -> anyhow::Result<Baresip> {
-        self.baresip_over(extension, auto_answer, "udp")
+    /// A registered baresip by UDP for an extension, where that extension lives.
+    pub fn baresip(&self, extension: &str, auto_answer: bool) -> anyhow::Result<Box<dyn Softphone>> {
+        self.phone(Program::Baresip, extension, |setup| setup.auto_answer = auto_answer)
     }
 
-    pub fn baresip_over(
+    /// A registered phone for an extension, where that extension lives, set up as `choose` says.
+    pub fn phone(
         &self,
+        program: Program,
         extension: &str,
-        auto_answer: bool,
-        transport: &'static str,
-    ) -> anyhow::Result<Baresip> {
-        let line = self.cluster.line(extension)?;
+        choose: impl FnOnce(&mut Setup),
+    ) -> anyhow::Result<Box<dyn Softphone>> {
+        let line = self.line(extension)?;
         let port = self.port();
-        let setup = Setup {
-            extension: extension.to_owned(),
+        let nth = u32::from((port - FIRST_PORT) / PORTS);
+        let mut setup = Setup {
+            extension: line.extension.clone(),
             password: line.secret.clone(),
             domain: DOMAIN.to_owned(),
             registrar: self.cluster.sip_address(&line.host)?.to_string(),
-            transport,
-            // A tone nobody else plays: the port makes it different in each call of each run.
-            tone_hz: 400 + u32::from(port % 1_000) * 2 + std::process::id() % 7,
-            auto_answer,
+            transport: Transport::Udp,
+            authority: None,
+            srtp: false,
+            message_waiting: false,
+            // Random in each run, and not the tone of any other phone that plays at the same time.
+            tone_hz: TONE_HZ_MIN + (self.key + nth * 7) % TONES * TONE_STEP_HZ,
+            auto_answer: false,
             expires_s: 3_600,
             namespace: Some(self.cluster.star.namespace(&line.host)),
             address: IpAddr::V4(self.cluster.star.address(&line.host)?),
             port,
         };
-        let mut phone = Baresip::start(setup, self.folder(extension, port))?;
-        phone.wait_registered().with_context(|| format!("baresip {extension} registers"))?;
-        Ok(phone)
+        choose(&mut setup);
+        softphone::start(program, setup, &self.folder(&line.extension, port))
     }
 
     /// Starts a SIPp phone for an extension on a port of its own.
     pub fn sipp(&self, extension: &str, port: u16, scenario: &Scenario) -> anyhow::Result<Sipp> {
-        self.sipp_over(extension, port, scenario, "udp")
-    }
-
-    pub fn sipp_over(
-        &self,
-        extension: &str,
-        port: u16,
-        scenario: &Scenario,
-        transport: &str,
-    ) -> anyhow::Result<Sipp> {
-        self.run(extension, port, scenario, transport, (1, 1))
+        // With so short a period the one call begins at once.
+        self.run(extension, port, scenario, (1, 1_000))
     }
 
     /// Begins the scenario `calls` times, `rate` a second.
@@ -96,7 +135,7 @@ impl Stage {
         calls: u32,
         rate: u32,
     ) -> anyhow::Result<Sipp> {
-        self.run(extension, self.port(), scenario, "udp", (calls, rate))
+        self.run(extension, self.port(), scenario, (calls, rate))
     }
 
     fn run(
@@ -104,26 +143,25 @@ impl Stage {
         extension: &str,
         port: u16,
         scenario: &Scenario,
-        transport: &str,
         (calls, rate): (u32, u32),
     ) -> anyhow::Result<Sipp> {
-        let line = self.cluster.line(extension)?;
+        let line = self.line(extension)?;
         let run = Run {
             scenario,
-            transport,
+            transport: "udp",
             local: SocketAddr::new(IpAddr::V4(self.cluster.star.address(&line.host)?), port),
             remote: self.cluster.sip_address(&line.host)?.to_string(),
             calls,
             rate,
             limit_s: 60,
         };
-        let folder = self.folder(&format!("sipp-{extension}-{}", self.port()), port);
+        let folder = self.folder(&format!("sipp-{}-{}", line.extension, self.port()), port);
         Sipp::start(Some((&self.cluster.star, &line.host)), &run, &folder)
     }
 
     /// The part of `own` towards `peer`.
     pub fn part(&self, own: &str, peer: &str) -> anyhow::Result<Scenario> {
-        Ok(Scenario::new(own, &self.cluster.line(own)?.secret, peer, DOMAIN))
+        Ok(Scenario::new(&self.number(own), &self.line(own)?.secret, &self.number(peer), DOMAIN))
     }
 
     /// Registers a SIPp phone as the only one of its number, and then lets it play `answer`.
@@ -152,29 +190,56 @@ impl Stage {
         self.sipp(own, self.port(), &call(self.part(own, peer)?))
     }
 
+    /// One call between two SIPp phones, each playing its part to the end, and its one record.
+    pub fn call(
+        &self,
+        (from, call): (&str, impl FnOnce(Scenario) -> Scenario),
+        (to, answer): (&str, impl FnOnce(Scenario) -> Scenario),
+        cause: &str,
+    ) -> anyhow::Result<()> {
+        let played = || {
+            let called = self.answerer(to, answer)?;
+            self.caller(from, to, call)?.finish(CALL)?;
+            called.finish(CALL)
+        };
+        self.one_record(from, cause, played).with_context(|| format!("{from} calls {to}"))
+    }
+
     /// A socket beside the phones of a host.
     pub fn raw(&self, host: &str) -> anyhow::Result<RawPeer> {
         let local = SocketAddr::new(IpAddr::V4(self.cluster.star.address(host)?), self.port());
         RawPeer::open(&self.cluster.star.namespace(host), local, self.cluster.sip_address(host)?)
     }
 
-    /// The ended calls of a member, newest first.
+    /// The ended calls that phones of this row began at a member, newest first.
     pub fn records(&self, host: &str) -> anyhow::Result<Vec<serde_json::Value>> {
         let answer = self.cluster.machine(host, &["records"])?;
-        Ok(answer.as_array().cloned().unwrap_or_default())
+        let all = answer.as_array().cloned().unwrap_or_default();
+        let ours = |record: &serde_json::Value| {
+            record["role"] == "originating"
+                && record["caller"]["number"].as_str().is_some_and(|number| self.has(number))
+        };
+        Ok(all.into_iter().filter(ours).collect())
     }
 
-    /// Runs `story` and requires that it leaves exactly one new call record at the caller's member, with this cause.
+    /// True when the number is one of this row.
+    pub fn has(&self, number: &str) -> bool {
+        number.parse::<u16>().is_ok_and(|number| number / 10 % 10 == self.row)
+    }
+
+    /// Runs `story` and requires that it leaves exactly one new call record at the member of the caller, with this
+    /// cause.
     pub fn one_record(
         &self,
-        host: &str,
+        caller: &str,
         cause: &str,
         story: impl FnOnce() -> anyhow::Result<()>,
     ) -> anyhow::Result<()> {
-        let known = self.originated(host)?;
+        let host = &self.line(caller)?.host;
+        let known = self.records(host)?;
         story()?;
-        let fresh = testkit::live::eventually("the call record", Duration::from_secs(5), || {
-            let all = self.originated(host)?;
+        let fresh = eventually("the call record", Duration::from_secs(5), || {
+            let all = self.records(host)?;
             let fresh: Vec<_> = all.into_iter().filter(|record| !known.contains(record)).collect();
             Ok((!fresh.is_empty()).then_some(fresh))
         })?;
@@ -182,37 +247,56 @@ impl Stage {
         anyhow::ensure!(fresh[0]["cause"] == cause, "the cause should be {cause}: {}", fresh[0]);
         Ok(())
     }
-
-    fn originated(&self, host: &str) -> anyhow::Result<Vec<serde_json::Value>> {
-        let records = self.records(host)?;
-        Ok(records.into_iter().filter(|record| record["role"] == "originating").collect())
-    }
 }
 
 /// One story: what happens on the stage.
-pub type Story = fn(&mut Stage) -> anyhow::Result<()>;
+pub type Story = fn(&Stage) -> anyhow::Result<()>;
 
-/// Tells the stories one after the other, says how each went, and fails at the end if one did. `PLEIAD_STORY` tells only
-/// those whose name contains it.
-pub fn tell(stage: &mut Stage, stories: &[(&str, Story)]) {
+/// Tells the stories and says how each went; fails at the end if one did. Where the stage has several rows, a row that is
+/// free takes the next story: put long ones first. `PLEIAD_STORY` tells only those whose name contains it.
+pub fn tell(stage: &Stage, stories: &[(&str, Story)]) {
+    let told: Vec<(String, Box<Telling<'_>>)> = stories
+        .iter()
+        .map(|(name, story)| ((*name).to_owned(), Box::new(story) as Box<Telling<'_>>))
+        .collect();
+    tell_all(stage, &told);
+}
+
+/// A story that knows more than its stage.
+pub type Telling<'a> = dyn Fn(&Stage) -> anyhow::Result<()> + Sync + 'a;
+
+/// [`tell`] for stories that were made up at run time.
+pub fn tell_all(stage: &Stage, stories: &[(String, Box<Telling<'_>>)]) {
     let wanted = std::env::var("PLEIAD_STORY").unwrap_or_default();
-    let mut failed = Vec::new();
-    for (name, story) in stories.iter().filter(|(name, _)| name.contains(&wanted)) {
-        let begin = std::time::Instant::now();
-        let outcome = story(stage);
-        eprintln!("  {name}: {} ({:.1?})", if outcome.is_ok() { "ok" } else { "FAILED" }, begin.elapsed());
-        if let Err(fault) = outcome {
-            eprintln!("    {fault:#}");
-            failed.push(*name);
+    let stories: Vec<_> = stories.iter().filter(|(name, _)| name.contains(&wanted)).collect();
+    let (next, failed) = (AtomicUsize::new(0), Mutex::new(Vec::new()));
+    let begin = Instant::now();
+    std::thread::scope(|scope| {
+        for row in 0..stage.rows {
+            let (stage, stories, next, failed) = (stage.in_row(row), &stories, &next, &failed);
+            scope.spawn(move || {
+                while let Some((name, story)) = stories.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    if !told(name, || story(&stage)) {
+                        failed.lock().expect("nobody panics with it").push(name.clone());
+                    }
+                }
+            });
         }
-    }
+    });
+    let failed = failed.into_inner().expect("nobody panicked with it");
+    eprintln!("  {} stories in {:.1?}", stories.len(), begin.elapsed());
     if !failed.is_empty() {
         let kept = stage.keep_logs();
-        panic!(
-            "{} of {} stories failed: {failed:?}; logs kept in {}",
-            failed.len(),
-            stories.len(),
-            kept.display()
-        );
+        panic!("{} stories failed: {failed:?}; logs kept in {}", failed.len(), Path::display(&kept));
     }
+}
+
+fn told(name: &str, story: impl FnOnce() -> anyhow::Result<()>) -> bool {
+    let begin = Instant::now();
+    let outcome = story();
+    match &outcome {
+        Ok(()) => eprintln!("  {name}: ok ({:.1?})", begin.elapsed()),
+        Err(fault) => eprintln!("  {name}: FAILED ({:.1?})\n    {fault:#}", begin.elapsed()),
+    }
+    outcome.is_ok()
 }

@@ -28,7 +28,7 @@ const HOSTS: [&str; 4] = ["cs", "n1", "n2", "mgr"];
 
 #[test]
 fn nothing_acknowledged_is_lost_by_200_kills_of_seeded_processes_syn_01_dep_45() {
-    let mut stage = Stage::new().expect("a network in service");
+    let stage = Stage::new().expect("a network in service");
     let door = Door::of(&stage.cluster).expect("a way to the manager");
     let (ledger, desk, stop) = (Ledger::default(), Desk::default(), AtomicBool::new(false));
     let prefix = stage.cluster.star.namespace("");
@@ -42,14 +42,14 @@ fn nothing_acknowledged_is_lost_by_200_kills_of_seeded_processes_syn_01_dep_45()
             let (desk, stop, namespace) = (&desk, &stop, format!("{prefix}{}", line.host));
             scope.spawn(move || phones::live(line, &namespace, desk, stop));
         }
-        let outcome = kill_again_and_again(&mut stage, &door, &ledger, &desk);
+        let outcome = kill_again_and_again(&stage, &door, &ledger, &desk);
         stop.store(true, Ordering::Release);
         outcome
     });
     let outcome = outcome.and_then(|checked| {
         eprintln!("  {KILLS} kills: {ledger}, {checked} registrations looked for");
         ensure!(checked > KILLS / 2, "only {checked} registrations were looked for");
-        all_there(&mut stage, &door, &ledger)
+        all_there(&stage, &door, &ledger)
     });
     if outcome.is_err() {
         stage.keep_logs();
@@ -58,12 +58,7 @@ fn nothing_acknowledged_is_lost_by_200_kills_of_seeded_processes_syn_01_dep_45()
 }
 
 /// Returns how many settled registrations were looked for and found as they were acknowledged.
-fn kill_again_and_again(
-    stage: &mut Stage,
-    door: &Door,
-    ledger: &Ledger,
-    desk: &Desk,
-) -> anyhow::Result<usize> {
+fn kill_again_and_again(stage: &Stage, door: &Door, ledger: &Ledger, desk: &Desk) -> anyhow::Result<usize> {
     let mut dice = Dice(SEED);
     let (mut killed, mut checked) = (0, 0);
     while killed < KILLS {
@@ -117,7 +112,7 @@ fn registrations_stand(door: &Door, host: &str, settled: &[(phones::Line, bool)]
 }
 
 /// Every acknowledged object is at the cluster server and on the disks of both nodes, every region at the manager.
-fn all_there(stage: &mut Stage, door: &Door, ledger: &Ledger) -> anyhow::Result<()> {
+fn all_there(stage: &Stage, door: &Door, ledger: &Ledger) -> anyhow::Result<()> {
     eventually("both nodes to hold what the cluster server holds", SOON, || {
         let state = door.ask("cs", "state")?;
         let nodes = state["nodes"].as_array().cloned().unwrap_or_default();
