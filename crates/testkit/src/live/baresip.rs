@@ -2,11 +2,12 @@
 //!
 //! Driven through its control socket (netstrings of JSON), which also tells the events of its calls.
 
+use super::capture::{self, Capture, rtp_s, rtp_tone_s};
 use super::eventually;
 use super::process::Process;
-use super::softphone::{Happening, Mark, REGISTERED_WITHIN, Setup, Softphone};
+use super::softphone::{HEARD_WITHIN, Happening, Mark, REGISTERED_WITHIN, Setup, Softphone, wait_recorded};
 use super::star::inside_namespace;
-use anyhow::bail;
+use anyhow::{Context, bail};
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
@@ -55,6 +56,28 @@ impl Baresip {
         let json = serde_json::json!({"command": command, "params": parameter, "token": "t"}).to_string();
         write!(self.control, "{}:{json},", json.len())?;
         Ok(())
+    }
+
+    /// True when its recording of this call goes on no more: baresip 1.0 ends it when the session changes, although
+    /// it goes on playing what it receives.
+    fn is_deaf(&self) -> bool {
+        let output = self.process.output();
+        output.rfind("stream: update 'audio'") > output.rfind("sndfile: dumping decode audio")
+    }
+
+    /// Listens at the port where its sound arrives. What SRTP carries cannot be heard there, only that it arrives.
+    fn hears_at_its_port(&self, hz: u32) -> anyhow::Result<()> {
+        let (address, (first, last)) = (self.setup.address, rtp_ports(&self.setup));
+        let filter = format!("udp and dst host {address} and dst portrange {first}-{last}");
+        let file = self.folder.join("arriving.pcap");
+        let _listening = Capture::start(self.setup.namespace.as_deref(), "any", &filter, &file)?;
+        let heard = eventually("sound at its port", HEARD_WITHIN, || {
+            // Until the first packet it may be no capture yet.
+            let packets = capture::read(&file).unwrap_or_default();
+            let heard_s = if self.setup.srtp { rtp_s(&packets) } else { rtp_tone_s(&packets, hz)? };
+            Ok((heard_s >= 1.0).then_some(()))
+        });
+        heard.with_context(|| format!("{hz} Hz at baresip {}", self.setup.extension))
     }
 
     fn saw_event(&self, since: Mark, kind: &str) -> bool {
@@ -113,6 +136,7 @@ impl Softphone for Baresip {
             Happening::Ringing => self.saw_event(since, "CALL_RINGING"),
             Happening::Up => self.saw_event(since, "CALL_ESTABLISHED"),
             // It has no events for these: the offer that comes in is in its trace.
+            Happening::Holding => self.process.said(since.output, &["a=recvonly"]),
             Happening::Held => self.process.said(since.output, &["a=sendonly", "a=inactive"]),
             Happening::TakenBack => self.process.said(since.output, &["a=sendrecv"]),
             Happening::Over => self.saw_event(since, "CALL_CLOSED"),
@@ -129,6 +153,10 @@ impl Softphone for Baresip {
         }
         found.sort();
         Ok(found)
+    }
+
+    fn wait_heard(&self, hz: u32, before_s: f64) -> anyhow::Result<()> {
+        if self.is_deaf() { self.hears_at_its_port(hz) } else { wait_recorded(self, hz, before_s) }
     }
 }
 
@@ -168,7 +196,7 @@ fn netstring(bytes: &[u8]) -> anyhow::Result<Option<(serde_json::Value, usize)>>
 
 fn configuration(setup: &Setup, folder: &Path, control: SocketAddr) -> String {
     let Setup { address, port, .. } = setup;
-    let folder = folder.display();
+    let (folder, (rtp_first, rtp_last)) = (folder.display(), rtp_ports(setup));
     let trust = setup
         .authority
         .as_ref()
@@ -185,9 +213,12 @@ fn configuration(setup: &Setup, folder: &Path, control: SocketAddr) -> String {
          module aubridge.so\nmodule sndfile.so\n{secrecy}snd_path {folder}\nmodule_tmp uuid.so\n\
          module_tmp account.so\nmodule_app menu.so\nmodule_app ctrl_tcp.so\n{waiting}\
          ctrl_tcp_listen {control}\nmenu_bell no\n",
-        rtp_first = port + 6,
-        rtp_last = port + 9,
     )
+}
+
+/// It takes any even one of these.
+fn rtp_ports(setup: &Setup) -> (u16, u16) {
+    (setup.port + 6, setup.port + 9)
 }
 
 fn account(setup: &Setup) -> String {

@@ -2,7 +2,10 @@
 
 use super::process::Process;
 use super::star::inside;
+use super::wav;
 use anyhow::{Context, bail};
+use media::g711::Law;
+use media::rtp;
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::path::{Path, PathBuf};
@@ -126,6 +129,33 @@ pub fn longest_gaps(
         *gap = (*gap).max(until.saturating_sub(at));
     }
     gaps
+}
+
+/// Seconds of G.711 A-law in the capture in which a tone of `hz` holds at least 80 % of the energy.
+///
+/// # Errors
+/// When there is more than can be counted.
+pub fn rtp_tone_s(packets: &[Packet], hz: u32) -> anyhow::Result<f64> {
+    let sound = audio(packets);
+    let bytes = sound.values().flat_map(|packet| packet.payload.iter().copied());
+    let samples: Vec<f64> = bytes.map(|byte| f64::from(Law::A.decode(byte))).collect();
+    wav::tone_s(&samples, hz)
+}
+
+/// Seconds of audio in the capture, whatever it is.
+#[must_use]
+pub fn rtp_s(packets: &[Packet]) -> f64 {
+    audio(packets).values().map(|_| PACKET_S).sum()
+}
+
+/// One packet of sound, in seconds.
+const PACKET_S: f64 = 0.02;
+
+/// The packets of sound in their order: a capture on every interface sees those of the machine itself twice.
+fn audio(packets: &[Packet]) -> BTreeMap<(u32, u16), rtp::Packet<'_>> {
+    let parsed = packets.iter().filter(|packet| is_rtp(packet));
+    let parsed = parsed.filter_map(|packet| rtp::Packet::parse(&packet.payload).ok());
+    parsed.map(|packet| ((packet.header.ssrc, packet.header.sequence), packet)).collect()
 }
 
 /// Version 2 and an audio payload type: good enough to tell RTP from RTCP and SIP (RFC 3550 § 5.1, RFC 5761).

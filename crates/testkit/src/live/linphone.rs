@@ -4,7 +4,7 @@
 //! It hears again after a hold, which baresip 1.0 does not record.
 
 use super::process::Process;
-use super::softphone::{Happening, Mark, REGISTERED_WITHIN, Setup, Softphone};
+use super::softphone::{Happening, Mark, REGISTERED_WITHIN, Setup, Softphone, wait_recorded};
 use anyhow::Context;
 use sip::Transport;
 use std::io::Write as _;
@@ -121,6 +121,7 @@ impl Softphone for Linphone {
             Happening::Incoming => &["Receiving new incoming call"],
             Happening::Ringing => &[" ringing."],
             Happening::Up | Happening::TakenBack => &["Media streams established"],
+            Happening::Holding => &["is now paused."],
             Happening::Held => &["has been paused by"],
             Happening::Over => &[" ended (", " error."],
         };
@@ -132,6 +133,10 @@ impl Softphone for Linphone {
         // A recording of less than its header is one that has only begun.
         let begun = std::fs::metadata(&path).is_ok_and(|file| file.len() > 44);
         Ok(if begun { vec![path] } else { Vec::new() })
+    }
+
+    fn wait_heard(&self, hz: u32, before_s: f64) -> anyhow::Result<()> {
+        wait_recorded(self, hz, before_s)
     }
 }
 
@@ -161,7 +166,8 @@ fn configuration(setup: &Setup) -> String {
          reg_route=<sip:{registrar};transport={transport};lr>\nreg_identity=<sip:{extension}@{domain}>\n\
          reg_expires={expires_s}\nreg_sendregister=1\npublish=0\n\
          [auth_info_0]\nusername={extension}\nuserid={extension}\npasswd={password}\ndomain={domain}\n\
-         [audio_codec_0]\nmime=PCMA\nrate=8000\nchannels=1\nenabled=1\n",
+         [audio_codec_0]\nmime=PCMA\nrate=8000\nchannels=1\nenabled=1\n\
+         [misc]\nadd_missing_audio_codecs=0\n",
         rtp = port + 6,
     )
 }

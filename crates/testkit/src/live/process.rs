@@ -149,7 +149,8 @@ impl Process {
     #[must_use]
     pub fn tail(&self) -> String {
         let output = self.output();
-        let lines: Vec<&str> = output.lines().collect();
+        // Some programs write over one line again and again.
+        let lines: Vec<String> = output.lines().map(|line| line.chars().take(200).collect()).collect();
         let from = lines.len().saturating_sub(25);
         format!("last words of {}:\n{}", self.name, lines.get(from..).unwrap_or_default().join("\n"))
     }

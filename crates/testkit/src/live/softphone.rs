@@ -27,7 +27,7 @@ pub const PORTS: u16 = 10;
 /// How long a phone may take to register.
 pub(super) const REGISTERED_WITHIN: Duration = Duration::from_secs(15);
 /// How long a phone may take to hear what it should hear for a second.
-const HEARD_WITHIN: Duration = Duration::from_secs(15);
+pub(super) const HEARD_WITHIN: Duration = Duration::from_secs(15);
 
 /// The programs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -96,6 +96,8 @@ pub enum Happening {
     Ringing,
     /// A call is up.
     Up,
+    /// The other end accepts that we hold it.
+    Holding,
     /// The other end put us on hold.
     Held,
     /// The other end took us back.
@@ -211,10 +213,7 @@ pub trait Softphone: Send {
     ///
     /// # Errors
     /// When it does not hear it.
-    fn wait_heard(&self, hz: u32, before_s: f64) -> anyhow::Result<()> {
-        let what = format!("{} to hear {hz} Hz for a second more than {before_s} s", self.extension());
-        eventually(&what, HEARD_WITHIN, || Ok((self.heard_s(hz)? >= before_s + 1.0).then_some(())))
-    }
+    fn wait_heard(&self, hz: u32, before_s: f64) -> anyhow::Result<()>;
 
     /// `kill -9`: a phone that vanishes.
     ///
@@ -223,6 +222,22 @@ pub trait Softphone: Send {
     fn kill(&mut self) -> anyhow::Result<()> {
         self.process().kill()
     }
+}
+
+/// Waits until the recordings of a phone hold a tone for a second more than `before_s`.
+pub(super) fn wait_recorded(phone: &dyn Softphone, hz: u32, before_s: f64) -> anyhow::Result<()> {
+    let what = format!("{} to hear {hz} Hz for a second more than {before_s} s", phone.extension());
+    eventually(&what, HEARD_WITHIN, || Ok((phone.heard_s(hz)? >= before_s + 1.0).then_some(())))
+}
+
+/// Each hears the other's tone from now on.
+///
+/// # Errors
+/// When one does not.
+pub fn hear_each_other(one: &dyn Softphone, other: &dyn Softphone) -> anyhow::Result<()> {
+    let before_s = (one.heard_s(other.tone_hz())?, other.heard_s(one.tone_hz())?);
+    one.wait_heard(other.tone_hz(), before_s.0)?;
+    other.wait_heard(one.tone_hz(), before_s.1)
 }
 
 /// Starts a phone in `folder`, which is made, and waits for its registration.

@@ -33,13 +33,19 @@ pub fn write_tone(path: &Path, hz: u32, seconds: u32) -> anyhow::Result<()> {
     std::fs::write(path, file).with_context(|| path.display().to_string())
 }
 
+/// Bytes of the plainest WAV header.
+const HEADER_BYTES: usize = 44;
+
 /// Seconds of the recording in which a tone of `hz` holds at least 80 % of the energy.
 ///
+/// The recording may still go on: linphone leaves room for the header and writes it at the end.
+///
 /// # Errors
-/// When the file is no 16-bit WAV.
+/// When the file cannot be read.
 pub fn heard_s(path: &Path, hz: u32) -> anyhow::Result<f64> {
     let bytes = std::fs::read(path).with_context(|| path.display().to_string())?;
-    let at = bytes.windows(4).position(|word| word == b"data").context("no data in the recording")? + 8;
+    let head = bytes.get(..HEADER_BYTES.min(bytes.len())).unwrap_or_default();
+    let at = head.windows(4).position(|word| word == b"data").map_or(HEADER_BYTES, |at| at + 8);
     let samples: Vec<f64> = bytes
         .get(at..)
         .unwrap_or_default()
@@ -51,6 +57,14 @@ pub fn heard_s(path: &Path, hz: u32) -> anyhow::Result<f64> {
             ]))
         })
         .collect();
+    tone_s(&samples, hz)
+}
+
+/// Seconds of these samples, 8,000 a second, in which a tone of `hz` holds at least 80 % of the energy.
+///
+/// # Errors
+/// When there are more than can be counted.
+pub(super) fn tone_s(samples: &[f64], hz: u32) -> anyhow::Result<f64> {
     let window = usize::try_from(RATE / 10)?;
     let tenths = samples.chunks_exact(window).filter(|chunk| holds_tone(chunk, hz)).count();
     Ok(f64::from(u32::try_from(tenths)?) / 10.0)

@@ -7,7 +7,7 @@ use std::time::Duration;
 use testkit::live::eventually;
 use testkit::live::raw::{header, status};
 use testkit::live::scenario::{Body, Scenario};
-use testkit::live::softphone::{Happening, Mark, Program};
+use testkit::live::softphone::{Happening, Mark, Program, hear_each_other};
 use testkit::phone::Transport;
 
 const SOON: Duration = Duration::from_secs(15);
@@ -71,8 +71,7 @@ fn sound(stage: &Stage, from: &str, to: &str) -> anyhow::Result<()> {
         let mut caller = stage.baresip(from, false)?;
         caller.dial(called.extension())?;
         caller.wait(Mark::default(), Happening::Up, SOON)?;
-        called.wait_heard(caller.tone_hz(), 0.0)?;
-        caller.wait_heard(called.tone_hz(), 0.0)?;
+        hear_each_other(caller.as_ref(), called.as_ref())?;
         caller.hang_up()?;
         called.wait(Mark::default(), Happening::Over, SOON)
     })

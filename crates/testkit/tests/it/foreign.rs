@@ -7,7 +7,7 @@
 use crate::stage::{Stage, Telling, tell_all};
 use anyhow::Context;
 use std::time::Duration;
-use testkit::live::softphone::{Happening, Mark, Program, Setup, Softphone};
+use testkit::live::softphone::{Happening, Mark, Program, Setup, Softphone, hear_each_other};
 use testkit::phone::Transport;
 
 const SOON: Duration = Duration::from_secs(20);
@@ -71,29 +71,21 @@ fn call(
     caller.dial(called.extension())?;
     caller.wait(Mark::default(), Happening::Up, SOON)?;
     called.wait(Mark::default(), Happening::Up, SOON)?;
-    sound(caller.as_ref(), called.as_ref()).context("after the answer")?;
+    hear_each_other(caller.as_ref(), called.as_ref()).context("after the answer")?;
     hold_and_resume(caller.as_mut(), called.as_mut()).context("the caller holds")?;
-    sound(caller.as_ref(), called.as_ref()).context("after the resume")?;
+    hear_each_other(caller.as_ref(), called.as_ref()).context("after the resume")?;
     hold_and_resume(called.as_mut(), caller.as_mut()).context("the called phone holds")?;
-    sound(caller.as_ref(), called.as_ref()).context("after the second resume")?;
+    hear_each_other(caller.as_ref(), called.as_ref()).context("after the second resume")?;
     caller.hang_up()?;
     called.wait(Mark::default(), Happening::Over, SOON)?;
     caller.wait(Mark::default(), Happening::Over, SOON)
 }
 
-/// Each hears the other's tone from now on.
-fn sound(one: &dyn Softphone, other: &dyn Softphone) -> anyhow::Result<()> {
-    for (ear, mouth) in [(one, other), (other, one)] {
-        let before_s = ear.heard_s(mouth.tone_hz())?;
-        ear.wait_heard(mouth.tone_hz(), before_s)?;
-    }
-    Ok(())
-}
-
 fn hold_and_resume(holder: &mut dyn Softphone, held: &mut dyn Softphone) -> anyhow::Result<()> {
-    let before = held.mark();
+    let (before, own) = (held.mark(), holder.mark());
     holder.hold()?;
     held.wait(before, Happening::Held, SOON)?;
+    holder.wait(own, Happening::Holding, SOON)?;
     let before = held.mark();
     holder.resume()?;
     held.wait(before, Happening::TakenBack, SOON)
