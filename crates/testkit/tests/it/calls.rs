@@ -295,6 +295,7 @@ fn tcp_reconnect(stage: &Stage) -> anyhow::Result<()> {
         let mut called = stage.phone(Program::Baresip, "2202", |setup| {
             setup.transport = Transport::Tcp;
             setup.auto_answer = true;
+            Ok(())
         })?;
         let call = |part: Scenario| {
             part.dial(Body::Audio).maybe(180).receive(200).ack(Body::None).pause(300).hang_up()

@@ -87,7 +87,10 @@ impl Stage {
 
     /// A registered baresip by UDP for an extension, where that extension lives.
     pub fn baresip(&self, extension: &str, auto_answer: bool) -> anyhow::Result<Box<dyn Softphone>> {
-        self.phone(Program::Baresip, extension, |setup| setup.auto_answer = auto_answer)
+        self.phone(Program::Baresip, extension, |setup| {
+            setup.auto_answer = auto_answer;
+            Ok(())
+        })
     }
 
     /// A registered phone for an extension, where that extension lives, set up as `choose` says.
@@ -95,7 +98,7 @@ impl Stage {
         &self,
         program: Program,
         extension: &str,
-        choose: impl FnOnce(&mut Setup),
+        choose: impl FnOnce(&mut Setup) -> anyhow::Result<()>,
     ) -> anyhow::Result<Box<dyn Softphone>> {
         let line = self.line(extension)?;
         let port = self.port();
@@ -117,7 +120,7 @@ impl Stage {
             address: IpAddr::V4(self.cluster.star.address(&line.host)?),
             port,
         };
-        choose(&mut setup);
+        choose(&mut setup)?;
         softphone::start(program, setup, &self.folder(&line.extension, port))
     }
 
