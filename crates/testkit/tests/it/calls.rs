@@ -266,15 +266,19 @@ fn glare(stage: &Stage) -> anyhow::Result<()> {
     stage.call(("2101", call), ("2201", answer), "normal-clearing")
 }
 
-/// The caller never acknowledges: after 64·T1 (32 s) both ends are freed (RFC 3261 § 13.3.1.4).
+/// The caller never acknowledges: after 64·T1 (32 s) both ends are freed (RFC 3261 § 13.3.1.4). The called phone waits
+/// for the ACK just as long as we do, and may be the first to give up.
 fn missing_ack(stage: &Stage) -> anyhow::Result<()> {
-    stage.one_record("2102", "lost-phone", || {
+    let record = stage.record_of("2102", || {
         stage.unregister("2202")?;
         let mut called = stage.baresip("2202", true)?;
         let call = |part: Scenario| part.dial(Body::Audio).maybe(180).receive(200).is_hung_up();
         stage.caller("2102", "2202", call)?.finish(CALL)?;
         called.wait(Mark::default(), Happening::Over, SOON)
-    })
+    })?;
+    let (cause, by) = (&record["cause"], &record["ended_by"]);
+    anyhow::ensure!(cause == "lost-phone" || by == "called", "ended for {cause} by {by}");
+    Ok(())
 }
 
 fn reinvite(stage: &Stage) -> anyhow::Result<()> {

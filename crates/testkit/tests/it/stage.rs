@@ -238,17 +238,27 @@ impl Stage {
         cause: &str,
         story: impl FnOnce() -> anyhow::Result<()>,
     ) -> anyhow::Result<()> {
+        let record = self.record_of(caller, story)?;
+        anyhow::ensure!(record["cause"] == cause, "the cause should be {cause}: {record}");
+        Ok(())
+    }
+
+    /// The one new call record that `story` leaves at the member of the caller.
+    pub fn record_of(
+        &self,
+        caller: &str,
+        story: impl FnOnce() -> anyhow::Result<()>,
+    ) -> anyhow::Result<serde_json::Value> {
         let host = &self.line(caller)?.host;
         let known = self.records(host)?;
         story()?;
-        let fresh = eventually("the call record", Duration::from_secs(5), || {
+        let mut fresh = eventually("the call record", Duration::from_secs(5), || {
             let all = self.records(host)?;
             let fresh: Vec<_> = all.into_iter().filter(|record| !known.contains(record)).collect();
             Ok((!fresh.is_empty()).then_some(fresh))
         })?;
         anyhow::ensure!(fresh.len() == 1, "one call, {} records: {fresh:?}", fresh.len());
-        anyhow::ensure!(fresh[0]["cause"] == cause, "the cause should be {cause}: {}", fresh[0]);
-        Ok(())
+        fresh.pop().context("one record")
     }
 }
 
