@@ -9,7 +9,7 @@ use crate::names::Names;
 use crate::owed::Owed;
 use crate::owner::{Brake, Owners};
 use crate::record::CallId;
-use crate::session::{Passed, Side};
+use crate::session::{Passed, Session, Side, Step};
 use crate::settings::{EdgeConfig, Place};
 use crate::shard::{ShardId, Sorter};
 use model::routing::Uplink;
@@ -27,9 +27,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 /// What we understand, for Allow (RFC 3261 § 20.5).
-pub(crate) const ALLOW: &str = "INVITE, ACK, CANCEL, BYE, OPTIONS, PRACK, UPDATE, INFO, MESSAGE, REGISTER";
+pub(crate) const ALLOW: &str =
+    "INVITE, ACK, CANCEL, BYE, OPTIONS, PRACK, UPDATE, REFER, INFO, MESSAGE, REGISTER";
 /// The extensions we understand, for Supported (RFC 3261 § 20.37).
-pub(crate) const SUPPORTED: &str = "100rel, timer";
+pub(crate) const SUPPORTED: &str = "100rel, timer, norefersub";
 /// The only body an offer or answer comes in.
 pub(crate) const SDP: &str = "application/sdp";
 
@@ -42,6 +43,8 @@ pub(crate) enum Purpose {
     Passed(CallId, Passed),
     /// The question whether the phone of a leg is there.
     Check(CallId, Side),
+    /// A step of a join (transfer).
+    Join(CallId, Step),
     /// Something of a call whose answer changes nothing.
     Unheeded(CallId),
     /// The BYE of a leg that is no longer anybody's; owed when it crosses the cluster.
@@ -54,6 +57,7 @@ impl Purpose {
             Purpose::Invite(call)
             | Purpose::Passed(call, _)
             | Purpose::Check(call, _)
+            | Purpose::Join(call, _)
             | Purpose::Unheeded(call) => Some(*call),
             Purpose::Bye(_) => None,
         }
@@ -74,6 +78,12 @@ pub(crate) enum Ask {
         /// A phone that does not count among those of the called subscriber.
         without: Option<Hop>,
     },
+    /// Give this call the one whose dialog has our `tag`, out of its shard: `Event::Brought`.
+    Bring { call: CallId, tag: String },
+    /// Keep this session: it was born of another one, or is given back.
+    Keep(Box<Session>),
+    /// A call that was taken out is over; what belonged to it is nobody's.
+    Over(CallId),
 }
 
 /// What of the shared tables belongs to one call, so that its end leaves nothing behind.
@@ -260,6 +270,17 @@ impl Core {
         }
     }
 
+    /// A client transaction is for something else from now on.
+    pub(crate) fn repurpose(&mut self, key: &ClientKey, purpose: Purpose) {
+        if self.held.purposes.contains_key(key) {
+            self.settle(key);
+            if let Some(call) = purpose.call() {
+                self.held.belongings.entry(call).or_default().clients.insert(key.clone());
+            }
+            self.held.purposes.insert(key.clone(), purpose);
+        }
+    }
+
     /// A branch is given up. Its late 2xx is nobody's, and is hung up.
     pub(crate) fn drop_branch(&mut self, key: &ClientKey, invite: &Message) {
         self.settle(key);
@@ -281,7 +302,11 @@ impl Core {
 
     /// `tag` names that side of the call from now on.
     pub(crate) fn bind_tag(&mut self, tag: &str, call: CallId, side: Side) {
-        self.held.dialogs.insert(tag.to_owned(), (call, side));
+        if let Some((before, _)) = self.held.dialogs.insert(tag.to_owned(), (call, side))
+            && let Some(belongings) = self.held.belongings.get_mut(&before)
+        {
+            belongings.tags.remove(tag);
+        }
         self.held.belongings.entry(call).or_default().tags.insert(tag.to_owned());
     }
 

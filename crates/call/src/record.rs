@@ -83,6 +83,22 @@ pub struct CallRecord {
     pub call_ids: Vec<String>,
     /// The route decision.
     pub steps: Vec<Step>,
+    /// The transfers it saw, the first first. Its caller stays who began it.
+    #[serde(default)]
+    pub transfers: Vec<Transfer>,
+}
+
+/// One party of a call gave it to somebody else.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Transfer {
+    /// Who did it.
+    pub by: Party,
+    /// To whom.
+    pub to: Party,
+    /// They had spoken before (RFC 5589 § 7), rather than blindly (§ 6).
+    pub attended: bool,
+    /// When the two were joined.
+    pub at: Duration,
 }
 
 /// How far a call has come.
@@ -120,4 +136,7 @@ pub struct CallView {
     pub answered: Option<Duration>,
     /// The Call-IDs of its legs at this edge, the caller's first.
     pub call_ids: Vec<String>,
+    /// The transfers it has seen, the first first.
+    #[serde(default)]
+    pub transfers: Vec<Transfer>,
 }

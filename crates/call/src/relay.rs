@@ -155,17 +155,25 @@ fn home_of(
     }
 }
 
-/// An identity is taken from the member where it lives only (DESIGN § 2).
+/// An identity is taken from the member where it lives (DESIGN § 2), or from the one whose subscriber sends the call on
+/// and says so: who diverts it (RFC 5806, the topmost is the last) or transfers it (RFC 3892).
 fn is_asserted_rightly(from: MemberNumber, invite: &Message, location: &Location, tables: &Tables) -> bool {
-    let asserted = invite.addresses(Name::PAssertedIdentity).ok().and_then(|list| list.into_iter().next());
-    let Some(extension) = asserted.and_then(|address| address.uri.user().parse::<Extension>().ok()) else {
-        return false;
+    let lives_there = |name: Name| {
+        let address = invite.address(name).ok().flatten();
+        address
+            .and_then(|address| address.uri.user().parse::<Extension>().ok())
+            .is_some_and(|extension| lives_at(from, &extension, location, tables))
     };
-    from.is_cluster_server()
-        || location.is_bound_at(&extension, from)
+    let asserted = invite.header(Name::PAssertedIdentity).is_some();
+    let vouched = [Name::PAssertedIdentity, Name::Diversion, Name::ReferredBy].into_iter().any(lives_there);
+    asserted && (from.is_cluster_server() || vouched)
+}
+
+fn lives_at(member: MemberNumber, extension: &Extension, location: &Location, tables: &Tables) -> bool {
+    location.is_bound_at(extension, member)
         || tables
-            .subscriber(&extension)
-            .is_some_and(|subscriber| subscriber.home == from || subscriber.general_purpose)
+            .subscriber(extension)
+            .is_some_and(|subscriber| subscriber.home == member || subscriber.general_purpose)
 }
 
 fn hand(member: MemberNumber, message: Message) -> RelayOutput {

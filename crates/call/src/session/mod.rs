@@ -14,17 +14,22 @@
 mod answer;
 mod bye;
 mod closing;
+mod consult;
 mod diversion;
 mod early;
 mod exchange;
 mod identity;
 mod invite;
+mod joining;
 mod leg;
 mod liveness;
 mod modify;
 mod offering;
+mod parting;
+mod refer;
 mod reliable;
 mod talking;
+mod transferring;
 mod watch;
 
 pub(crate) use answer::hang_up_stray;
@@ -35,18 +40,20 @@ pub(crate) use leg::Leg;
 use crate::core::Turn;
 use crate::hop::Hop;
 use crate::io::Output;
-use crate::record::{CallId, CallRecord, CallView, EndedBy, Party, Progress, Role};
+use crate::record::{CallId, CallRecord, CallView, EndedBy, Party, Progress, Role, Transfer};
 use closing::Closing;
 use diversion::Diversion;
 use identity::Identity;
 use model::Cause;
-use model::routing::Step;
+use model::routing::Step as Decided;
 use offering::Offering;
+use parting::Parting;
 use serde::{Deserialize, Serialize};
 use sip::transaction::Failure;
 use sip::{ClientKey, Flow, Message, ServerKey};
 use std::time::Duration;
 use talking::Talking;
+use transferring::Transferring;
 
 /// One of the two sides of a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -91,6 +98,10 @@ enum State {
     Talking(Talking),
     /// The called party hung up before the caller's ACK: the caller's BYE has to wait for it.
     Closing(Closing),
+    /// Answered, and one side is transferring the other.
+    Transferring(Box<Transferring>),
+    /// A leg that has transferred its call away.
+    Parting(Parting),
 }
 
 /// What is told of the call.
@@ -107,10 +118,12 @@ pub(crate) struct Facts {
     pub(crate) ringing: Option<Duration>,
     pub(crate) answered: Option<Duration>,
     pub(crate) call_ids: Vec<String>,
-    pub(crate) steps: Vec<Step>,
+    pub(crate) steps: Vec<Decided>,
     pub(crate) identity: Identity,
     /// The diversions behind it, the first first.
     pub(crate) diversions: Vec<Diversion>,
+    /// The transfers it has seen, the first first.
+    pub(crate) transfers: Vec<Transfer>,
 }
 
 /// Where a number leads, when a session has asked.
@@ -120,7 +133,7 @@ pub(crate) struct Routed {
     pub(crate) ticket: String,
     /// Whom it leads to and where that one may be, or why nowhere.
     pub(crate) outcome: Result<(Party, Vec<Target>), Cause>,
-    pub(crate) steps: Vec<Step>,
+    pub(crate) steps: Vec<Decided>,
 }
 
 /// What can happen to a call.
@@ -150,8 +163,21 @@ pub(crate) enum Event {
     Moved(Flow, Flow),
     /// Where a number leads.
     Routed(Routed),
+    /// What became of a step of a join.
+    Joining(Step, ClientKey, Result<Message, Failure>),
+    /// The call that was asked for, taken out of its shard; or that there is none.
+    Brought(Option<Box<Session>>),
     /// Time has passed.
     Tick,
+}
+
+/// A step of a join.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Step {
+    /// The target is asked for an offer.
+    Offer,
+    /// The staying party is asked for its answer.
+    Answer,
 }
 
 /// A request inside a dialog.
@@ -172,6 +198,8 @@ impl Session {
             State::Offering(offering) => offering.handle(&mut facts, turn, event),
             State::Talking(talking) => talking.handle(&mut facts, turn, event),
             State::Closing(closing) => closing.handle(&facts, turn, event),
+            State::Transferring(transferring) => transferring.handle(&mut facts, turn, event),
+            State::Parting(parting) => parting.handle(&facts, turn, event),
         };
         next.map(|state| Session { facts, state })
     }
@@ -182,15 +210,22 @@ impl Session {
             State::Offering(offering) => offering.due(),
             State::Talking(talking) => talking.next_check(),
             State::Closing(_) => None,
+            State::Transferring(transferring) => transferring.due(),
+            State::Parting(parting) => Some(parting.until),
         }
+    }
+
+    /// Its name at this edge.
+    pub(crate) fn call(&self) -> CallId {
+        self.facts.call
     }
 
     /// The call as it is shown; none once its record is written.
     pub(crate) fn view(&self) -> Option<CallView> {
         match &self.state {
             State::Offering(_) => Some(self.facts.view(self.facts.progress())),
-            State::Talking(_) => Some(self.facts.view(Progress::Talking)),
-            State::Closing(_) => None,
+            State::Talking(_) | State::Transferring(_) => Some(self.facts.view(Progress::Talking)),
+            State::Closing(_) | State::Parting(_) => None,
         }
     }
 }
@@ -209,6 +244,7 @@ impl Facts {
             call: turn.core.name_call(),
             identity: Identity::of(invite, role, &session),
             diversions: diversion::told_in(invite, role),
+            transfers: Vec::new(),
             session,
             role,
             caller,
@@ -242,6 +278,7 @@ impl Facts {
             created: self.created,
             answered: self.answered,
             call_ids: self.call_ids.clone(),
+            transfers: self.transfers.clone(),
         }
     }
 
@@ -269,6 +306,7 @@ impl Facts {
             ended_by,
             call_ids: self.call_ids.clone(),
             steps: self.steps.clone(),
+            transfers: self.transfers.clone(),
         }));
     }
 }

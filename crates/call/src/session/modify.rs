@@ -19,11 +19,14 @@ impl Talking {
     pub(super) fn modified(&mut self, facts: &mut Facts, turn: &mut Turn<'_>, asked: &Asked) {
         let Asked { side, key, message, .. } = asked;
         let from_member = self.leg(*side).hop.is_cluster();
-        if from_member && facts.learn_asserted(*side, message) {
-            self.show_party(facts, turn, side.other());
+        let news = from_member && facts.learn_asserted(*side, message);
+        if news {
+            self.leg(side.other()).shows = facts.shown_to(side.other()).to_owned();
         }
-        let wordless = message.body().is_empty();
-        if *message.method() == Method::Update && wordless {
+        if *message.method() == Method::Update && message.body().is_empty() {
+            if news {
+                self.show_party(facts, turn, side.other());
+            }
             return self.refreshed(facts, turn, asked, None);
         }
         if self.only_refreshes(turn, *side, message) {
@@ -78,7 +81,6 @@ impl Talking {
     /// Tells a side who is at the other one now: by UPDATE, where its phone knows that (RFC 4916).
     pub(super) fn show_party(&mut self, facts: &Facts, turn: &mut Turn<'_>, to: Side) {
         let leg = self.leg(to);
-        leg.shows = facts.shown_to(to).to_owned();
         if !turn.core.carries(&leg.hop) || !(leg.can.update || leg.hop.is_cluster()) {
             return;
         }

@@ -101,7 +101,11 @@ impl Offering {
                 Some(State::Offering(self))
             }
             Event::Routed(routed) => self.diverted(facts, turn, routed),
-            Event::Checked(..) | Event::Ack(..) | Event::Unacknowledged(_) => Some(State::Offering(self)),
+            Event::Checked(..)
+            | Event::Ack(..)
+            | Event::Unacknowledged(_)
+            | Event::Joining(..)
+            | Event::Brought(_) => Some(State::Offering(self)),
         }
     }
 
@@ -398,7 +402,7 @@ impl Branch {
 }
 
 /// Of several failures the one that says most is told: what a person did, before what a machine failed to do.
-fn rank(cause: Cause) -> u8 {
+pub(super) fn rank(cause: Cause) -> u8 {
     match cause {
         Cause::Declined => 0,
         Cause::Busy => 1,

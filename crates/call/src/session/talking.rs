@@ -2,10 +2,12 @@
 
 use super::answer::hang_up_stray;
 use super::exchange::{Modify, accept};
+use super::joining::settle_late;
 use super::leg::Leg;
+use super::refer::refer;
 use super::reliable::Unconfirmed;
 use super::{Asked, Event, Facts, Side, State};
-use crate::core::{ALLOW, SDP, SUPPORTED, Turn, passes_through};
+use crate::core::{ALLOW, Ask, SDP, SUPPORTED, Turn, passes_through};
 use crate::record::EndedBy;
 use model::Cause;
 use serde::{Deserialize, Serialize};
@@ -65,7 +67,11 @@ impl Talking {
             Event::Tick => return self.check(facts, turn),
             Event::Response(_, response) => self.second_answer(turn, &response),
             // A branch that lost; a cut, which talking survives; what belongs to a transfer that is over.
-            Event::Failed(..) | Event::ClusterDown | Event::Routed(_) => {}
+            Event::Failed(..) | Event::ClusterDown | Event::Routed(_) | Event::Joining(_, _, Err(_)) => {}
+            Event::Joining(_, key, Ok(response)) => settle_late(&mut self, facts, turn, &key, &response),
+            // The transfer that asked for it is over: it goes on by itself.
+            Event::Brought(Some(session)) => turn.ask(Ask::Keep(session)),
+            Event::Brought(None) => {}
         }
         Some(State::Talking(self))
     }
@@ -83,6 +89,7 @@ impl Talking {
                 turn.respond(key, response.header(Name::Accept, SDP).header(Name::Supported, SUPPORTED));
             }
             Method::Prack => self.late_prack(facts, turn, asked),
+            Method::Refer => return refer(self, facts, turn, asked),
             method if passes_through(method) => {
                 drop(self.exchange().pass_on(facts, turn, asked, |request| request));
             }

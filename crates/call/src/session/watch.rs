@@ -50,6 +50,18 @@ impl Watch {
         }
     }
 
+    /// Nothing is due any more.
+    pub(super) fn rest(&mut self) {
+        *self = Watch::Asking { next: None };
+    }
+
+    /// The answer that was awaited will not be heard: it is asked anew.
+    pub(super) fn wake(&mut self) {
+        if let Watch::Asking { next } | Watch::Refreshing { next, .. } = self {
+            next.get_or_insert(Duration::ZERO);
+        }
+    }
+
     fn refreshing(now: Duration, interval: Duration) -> Watch {
         Watch::Refreshing { interval, next: Some(now + interval / 2) }
     }

@@ -295,6 +295,16 @@ impl Shard {
             Ask::Route { call, ticket, rights, digits, without } => {
                 self.ask_route(step, (call, ticket), &rights, digits, without);
             }
+            Ask::Bring { call, tag } => {
+                let other = self.core.dialog(&tag).map(|(other, _)| other).filter(|other| *other != call);
+                let session = other.and_then(|other| self.take(other));
+                self.tell(step, call, Event::Brought(session.map(Box::new)));
+            }
+            Ask::Keep(session) => self.keep(session.call(), *session),
+            Ask::Over(call) => {
+                let caller = self.core.forget(call);
+                self.over(step, caller);
+            }
         }
     }
 
@@ -365,6 +375,7 @@ impl Shard {
             }
             Purpose::Passed(call, passed) => self.tell(step, call, Event::Passed(passed, outcome)),
             Purpose::Check(call, side) => self.tell(step, call, Event::Checked(side, outcome)),
+            Purpose::Join(call, part) => self.tell(step, call, Event::Joining(part, key.clone(), outcome)),
             Purpose::Unheeded(_) => {}
             Purpose::Bye(owed) if over => owed::answered(&mut self.turn(step), owed, outcome),
             Purpose::Bye(_) => {}
@@ -405,10 +416,7 @@ impl Shard {
 
     /// Hands an event to a session and keeps its next state.
     fn tell(&mut self, step: &mut Step<'_>, call: CallId, event: Event) {
-        let Some(session) = self.sessions.remove(&call) else { return };
-        if let Some(due) = session.deadline() {
-            self.deadlines.remove(&(due, call));
-        }
+        let Some(session) = self.take(call) else { return };
         match session.handle(&mut self.turn(step), event) {
             Some(next) => self.keep(call, next),
             None => {
@@ -416,6 +424,14 @@ impl Shard {
                 self.over(step, caller);
             }
         }
+    }
+
+    fn take(&mut self, call: CallId) -> Option<Session> {
+        let session = self.sessions.remove(&call)?;
+        if let Some(due) = session.deadline() {
+            self.deadlines.remove(&(due, call));
+        }
+        Some(session)
     }
 
     fn keep(&mut self, call: CallId, session: Session) {

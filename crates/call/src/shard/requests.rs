@@ -37,8 +37,8 @@ impl Shard {
                     .header(Name::Supported, SUPPORTED);
                 turn.respond(&key, response);
             }
-            // BYE, INFO, UPDATE, PRACK: known, and only inside a dialog.
-            Method::Bye | Method::Info | Method::Update | Method::Prack => {
+            // BYE, INFO, UPDATE, PRACK, REFER: known, and only inside a dialog.
+            Method::Bye | Method::Info | Method::Update | Method::Prack | Method::Refer => {
                 self.turn(step).dismiss_with(&key, &message, Status::NO_SUCH_CALL);
             }
             _ => {

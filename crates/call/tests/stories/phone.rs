@@ -32,15 +32,19 @@ pub(crate) enum WhenCalled {
 }
 
 #[derive(Debug)]
-struct PhoneCall {
-    invite: Message,
+pub(crate) struct PhoneCall {
+    pub(crate) invite: Message,
     /// The INVITE it has not answered yet.
-    server: Option<ServerKey>,
+    pub(crate) server: Option<ServerKey>,
     /// Its own INVITE.
-    client: Option<ClientKey>,
-    tag: String,
-    dialog: Option<Dialog>,
-    late_offer: bool,
+    pub(crate) client: Option<ClientKey>,
+    pub(crate) tag: String,
+    /// Before the answer, once a response has made it.
+    pub(crate) early: Option<Dialog>,
+    pub(crate) dialog: Option<Dialog>,
+    pub(crate) late_offer: bool,
+    /// The number of its last reliable response.
+    pub(crate) rseq: u32,
 }
 
 pub(crate) struct Phone {
@@ -78,15 +82,34 @@ pub(crate) struct Phone {
     pub(crate) last_response: Option<Message>,
     pub(crate) last_challenge: Option<Message>,
     pub(crate) last_body: Vec<u8>,
+    /// What its INVITEs say beside.
+    pub(crate) says: Vec<(Name, String)>,
+    /// What its answers say beside: to INVITE, re-INVITE and UPDATE.
+    pub(crate) answers: Vec<(Name, String)>,
+    /// Where it sends its calls, when it refuses with 302.
+    pub(crate) moved_to: String,
+    /// The shortest session timer it takes, when it is longer than usual.
+    pub(crate) insists_on_s: Option<u32>,
+    /// It refuses every offer inside a call.
+    pub(crate) refuses_offers: Option<u16>,
+    /// It leaves reliable responses unconfirmed.
+    pub(crate) keeps_prack: bool,
+    /// The words of its PRACK.
+    pub(crate) prack_words: Option<&'static str>,
+    /// Every request but OPTIONS, and every response, as it came.
+    pub(crate) requests: Vec<Message>,
+    pub(crate) responses: Vec<Message>,
+    /// Calls it has put aside.
+    pub(crate) parked: Vec<PhoneCall>,
     flow: Flow,
     /// Of its own requests: what tells its answers from those of another set behind the same gateway.
     branches: BTreeSet<String>,
     unplugged: bool,
     layer: Layer<Flow>,
-    tokens: Tokens,
+    pub(crate) tokens: Tokens,
     todo: VecDeque<Input<Flow>>,
     out: Vec<PhoneOutput>,
-    call: Option<PhoneCall>,
+    pub(crate) call: Option<PhoneCall>,
     thinking: Option<(ServerKey, Message)>,
     register_cseq: u32,
     register_expires_s: u32,
@@ -129,6 +152,16 @@ impl Phone {
             last_response: None,
             last_challenge: None,
             last_body: Vec::new(),
+            says: Vec::new(),
+            answers: Vec::new(),
+            moved_to: String::new(),
+            insists_on_s: None,
+            refuses_offers: None,
+            keeps_prack: false,
+            prack_words: None,
+            requests: Vec::new(),
+            responses: Vec::new(),
+            parked: Vec::new(),
             flow,
             branches: BTreeSet::new(),
             unplugged: false,
@@ -177,7 +210,7 @@ impl Phone {
     }
 
     pub(crate) fn is_idle(&self) -> bool {
-        self.call.is_none() || self.unplugged
+        (self.call.is_none() && self.parked.is_empty()) || self.unplugged
     }
 
     /// It is called and has not answered.
@@ -238,7 +271,7 @@ impl Phone {
         old
     }
 
-    fn via(&mut self) -> Via {
+    pub(crate) fn via(&mut self) -> Via {
         let branch = self.tokens.branch();
         self.branches.insert(branch.clone());
         let local = self.flow.remote;
@@ -343,15 +376,16 @@ impl Phone {
         let uri = Uri::sip(number, Host::Name(self.domain.clone()));
         let (tag, call_id) = (self.tokens.tag(), self.tokens.call_id("phone"));
         let draft = self.draft(Method::Invite, &uri, 1, &call_id, &tag).contact(&self.contact());
+        let draft = self.says.iter().fold(draft, |draft, (name, value)| draft.header(*name, value));
         let draft =
             if late_offer { draft } else { draft.body("application/sdp", self.words("offer").as_bytes()) };
         let invite = draft.message().unwrap();
         let client = Some(ClientKey::of(&invite));
         self.todo.push_back(Input::Request { to: self.flow, request: invite.clone() });
-        self.call = Some(PhoneCall { invite, server: None, client, tag, dialog: None, late_offer });
+        self.call = Some(PhoneCall::new(invite, None, client, tag, late_offer));
     }
 
-    fn words(&self, what: &str) -> String {
+    pub(crate) fn words(&self, what: &str) -> String {
         if let Some(words) = &self.exact_words {
             return words.clone();
         }
@@ -360,17 +394,19 @@ impl Phone {
         format!("v=0\r\ns={what} of {}\r\n", self.name)
     }
 
-    fn respond(&mut self, key: ServerKey, response: Response) {
+    pub(crate) fn respond(&mut self, key: ServerKey, response: Response) {
         let response = response.message().unwrap();
         self.todo.push_back(Input::Respond { key, response });
     }
 
-    fn respond_to_call(&mut self, status: Status, words: Option<&str>) {
+    pub(crate) fn respond_to_call(&mut self, status: Status, words: Option<&str>) {
         let contact = self.contact();
         let words = words.map(|words| self.words(words));
         let call = self.call.as_ref().expect("there is a call");
         let key = call.server.clone().expect("it is unanswered");
         let response = Response::to(&call.invite, status).to_tag(&call.tag).contact(&contact);
+        let response =
+            self.answers.iter().fold(response, |response, (name, value)| response.header(*name, value));
         let response = match words {
             Some(words) => response.body("application/sdp", words.as_bytes()),
             None => response,
@@ -388,7 +424,8 @@ impl Phone {
         self.respond_to_call(Status::OK, Some(words));
         let call = self.call.as_mut().unwrap();
         call.server = None;
-        call.dialog = Some(Dialog::as_callee(&call.invite, &call.tag).unwrap());
+        let early = call.early.take();
+        call.dialog = early.or_else(|| Dialog::as_callee(&call.invite, &call.tag).ok());
     }
 
     pub(crate) fn cancel(&mut self) {
@@ -401,7 +438,7 @@ impl Phone {
         let via = self.via();
         let contact = self.contact();
         let words = words.map(|words| self.words(words));
-        let dialog = self.call.as_mut().and_then(|call| call.dialog.as_mut()).expect("it talks");
+        let dialog = self.call.as_mut().and_then(PhoneCall::any_dialog).expect("it talks");
         let request = dialog.request(method, &via).contact(&contact);
         let request = match words {
             Some(words) => request.body("application/sdp", words.as_bytes()),
@@ -458,7 +495,11 @@ impl Phone {
                 self.out.push(PhoneOutput { flow: self.flow, bytes });
             }
             Output::Send { .. } => {}
-            Output::Request { key, message, .. } => self.asked(key, message),
+            Output::Request { key, message, .. } => {
+                let aside = self.take_up(&message);
+                self.asked(key, message);
+                self.put_back(aside);
+            }
             Output::Cancelled { key, .. } => {
                 self.note("CANCEL", None);
                 let (invite, tag) = match self.thinking.take_if(|(thinking, _)| *thinking == key) {
@@ -471,7 +512,11 @@ impl Phone {
                 self.respond(key, Response::to(&invite, Status::REQUEST_TERMINATED).to_tag(&tag));
             }
             Output::Ack { message, .. } => self.note("ACK", Some(&message)),
-            Output::Response { key, message, .. } => self.answered(&key, &message),
+            Output::Response { key, message, .. } => {
+                let aside = self.take_up(&message);
+                self.answered(&key, &message);
+                self.put_back(aside);
+            }
             Output::Failed { key, .. } => {
                 self.note("failed", None);
                 self.call.take_if(|call| call.client.as_ref() == Some(&key) && call.dialog.is_none());
@@ -481,7 +526,7 @@ impl Phone {
         }
     }
 
-    fn note(&mut self, word: &str, message: Option<&Message>) {
+    pub(crate) fn note(&mut self, word: &str, message: Option<&Message>) {
         let cause = message.and_then(|message| message.header(Name::Reason)).and_then(q850);
         let word = match cause {
             Some(cause) => format!("{word}/{cause}"),
@@ -500,7 +545,10 @@ impl Phone {
         if *message.method() != Method::Options {
             self.note(message.method().as_str(), Some(&message));
         }
-        let known = self.call.as_mut().and_then(|call| call.dialog.as_mut());
+        if *message.method() != Method::Options {
+            self.requests.push(message.clone());
+        }
+        let known = self.call.as_mut().and_then(PhoneCall::any_dialog);
         let inside =
             known.filter(|dialog| dialog.matches(&message)).map(|dialog| dialog.accept(&message).is_ok());
         match (message.method(), inside) {
@@ -509,7 +557,9 @@ impl Phone {
                 self.respond(key, Response::to(&message, Status::NO_SUCH_CALL));
             }
             (Method::Invite | Method::Update, Some(true)) => {
-                if self.thinks {
+                if let Some(status) = self.refuses_offers {
+                    self.respond(key, Response::to(&message, Status::try_from(status).unwrap()));
+                } else if self.thinks {
                     self.thinking = Some((key, message));
                 } else {
                     self.accept_offer(key, &message);
@@ -524,10 +574,13 @@ impl Phone {
     }
 
     fn accept_offer(&mut self, key: ServerKey, message: &Message) {
-        let words = self.words("answer");
-        let response = Response::to(message, Status::OK)
-            .contact(&self.contact())
-            .body("application/sdp", words.as_bytes());
+        let offered = !message.body().is_empty();
+        let words = self.words(if offered { "answer" } else { "offer" });
+        let response = Response::to(message, Status::OK).contact(&self.contact());
+        let response =
+            self.answers.iter().fold(response, |response, (name, value)| response.header(*name, value));
+        let wordless = *message.method() == Method::Update && !offered;
+        let response = if wordless { response } else { response.body("application/sdp", words.as_bytes()) };
         self.respond(key, response);
     }
 
@@ -535,21 +588,23 @@ impl Phone {
         let tag = self.tokens.tag();
         let refuse = |status| Response::to(&invite, status).to_tag(&tag);
         let busy = self.call.is_some();
+        let offered_s = invite.number(Name::SessionExpires).unwrap();
         match self.when_called {
+            _ if self.insists_on_s > offered_s => {
+                let least = self.insists_on_s.unwrap();
+                self.respond(key, refuse(Status::SESSION_INTERVAL_TOO_SMALL).header(Name::MinSe, least));
+            }
             WhenCalled::Busy => self.respond(key, refuse(Status::BUSY_HERE)),
             _ if busy => self.respond(key, refuse(Status::BUSY_HERE)),
             WhenCalled::Decline => self.respond(key, refuse(Status::DECLINE)),
+            WhenCalled::Refuse(302) => {
+                let contact = format!("<{}>", self.moved_to);
+                self.respond(key, refuse(Status::MOVED_TEMPORARILY).header(Name::Contact, contact));
+            }
             WhenCalled::Refuse(status) => self.respond(key, refuse(Status::try_from(status).unwrap())),
             WhenCalled::Mute => {}
             WhenCalled::Ring => {
-                self.call = Some(PhoneCall {
-                    invite,
-                    server: Some(key),
-                    client: None,
-                    tag,
-                    dialog: None,
-                    late_offer: false,
-                });
+                self.call = Some(PhoneCall::new(invite, Some(key), None, tag, false));
                 self.respond_to_call(Status::RINGING, None);
             }
         }
@@ -558,6 +613,7 @@ impl Phone {
     fn answered(&mut self, key: &ClientKey, message: &Message) {
         let status = message.status().unwrap();
         self.last_response = Some(message.clone());
+        self.responses.push(message.clone());
         match (&message.cseq().method, status.code()) {
             (Method::Register | Method::Invite, 401 | 407) if !self.has_proven(key) => self.prove(message),
             (Method::Register, 200) => {
@@ -600,13 +656,9 @@ impl Phone {
         let (tag, call_id) = (call.tag.clone(), call.invite.call_id().to_owned());
         let (cseq, body) = (call.invite.cseq().number + 1, call.invite.clone());
         let (name, value) = client.authorization(&method, &uri.to_string(), &cnonce);
-        let invite = self
-            .draft(Method::Invite, &uri, cseq, &call_id, &tag)
-            .contact(&self.contact())
-            .header(name, value)
-            .body_of(&body)
-            .message()
-            .unwrap();
+        let draft = self.draft(Method::Invite, &uri, cseq, &call_id, &tag).contact(&self.contact());
+        let draft = self.says.iter().fold(draft, |draft, (name, value)| draft.header(*name, value));
+        let invite = draft.header(name, value).body_of(&body).message().unwrap();
         self.todo.push_back(Input::Request { to: self.flow, request: invite.clone() });
         let call = self.call.as_mut().unwrap();
         call.client = Some(ClientKey::of(&invite));
@@ -620,7 +672,8 @@ impl Phone {
             let words = self.words("answer");
             let Some(call) = &mut self.call else { return };
             if initial && call.dialog.is_none() {
-                call.dialog = Some(Dialog::as_caller(&call.invite, message).unwrap());
+                let early = call.early.take().filter(|early| early.matches(message));
+                call.dialog = early.or_else(|| Dialog::as_caller(&call.invite, message).ok());
             }
             let ack = call.dialog.as_mut().unwrap().ack(message.cseq().number, &via);
             let ack =
@@ -631,6 +684,8 @@ impl Phone {
             }
         } else if status.is_final() && initial {
             self.call = None;
+        } else if initial && !status.is_final() {
+            self.progressed(message);
         }
     }
 }

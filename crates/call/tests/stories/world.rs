@@ -114,6 +114,13 @@ pub(crate) fn told(story: impl Fn(&mut World)) {
     }
 }
 
+/// The same with one shard only: what is told must find its other call in the shard it is in.
+pub(crate) fn told_in_one_shard(story: impl Fn(&mut World)) {
+    for make in Make::ALL.into_iter().filter(|make| make.shards == 1) {
+        story(&mut World::new(make));
+    }
+}
+
 /// The same from a world without phones.
 pub(crate) fn told_bare(story: impl Fn(&mut World)) {
     for make in Make::ALL {
@@ -532,6 +539,15 @@ impl World {
             assert_eq!(record.session, calls[0].session);
         }
         calls[0]
+    }
+
+    /// The record of the call that this number began.
+    pub(crate) fn one_record_of(&self, caller: &str) -> &CallRecord {
+        let of = |record: &&CallRecord| record.role == Role::Originating && record.caller.number == caller;
+        let mut records = self.records.iter().filter(of);
+        let record = records.next().expect("its record");
+        assert!(records.next().is_none(), "one record: {:#?}", self.records);
+        record
     }
 
     /// The call record and the leg record: the call crossed the cluster.
