@@ -29,6 +29,9 @@ pub struct Binding {
     pub device: Device,
     /// The address the phone wants to be called by, as it wrote it.
     pub contact: String,
+    /// The proxies between it and us, the nearest to us first: the route of what is sent to it (RFC 3327).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub path: Vec<String>,
     /// Where its requests come from, and where calls to it are sent.
     pub flow: Flow,
     /// False while its connection is closed: it is not called until its next REGISTER.

@@ -9,12 +9,14 @@
 //!
 //! An owner is asked by words and answers by words; it knows no session and no transaction.
 
+mod asked;
 mod brake;
 mod registrar;
 
+pub(crate) use asked::Refusal;
 pub use brake::Ban;
 pub(crate) use brake::{Attempt, Brake};
-pub(crate) use registrar::{Refusal, Registrar};
+pub(crate) use registrar::Registrar;
 
 use crate::settings::CALLS_PER_CALLER_MAX;
 use model::Extension;

@@ -1,19 +1,16 @@
 //! The registrar of this shard (RFC 3261 § 10): which devices of which subscribers are bound here.
 //!
-//! It decides on values only; the edge authenticates before and answers after. A REGISTER changes all its
-//! contacts or none (§ 10.3 step 7). A refresh with the CSeq it already has changes nothing.
+//! It decides on values only; the edge authenticates before and answers after. What a REGISTER asks for is read in
+//! [`super::asked`]. It changes all its contacts or none (§ 10.3 step 7). A refresh with the CSeq it already has changes nothing.
 
+use super::asked::{Asked, Refusal, Wish, path_of};
 use crate::binding::{Binding, BindingChange, Device};
-use crate::hop::Hop;
 use crate::settings::{DEVICES_PER_SUBSCRIBER_MAX, EdgeSettings};
 use model::Extension;
 use serde::{Deserialize, Serialize};
-use sip::{Contacts, Flow, Message, Name, NameAddr, Uri};
+use sip::{Flow, Message};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
-
-/// Characters kept of what a phone calls itself.
-const USER_AGENT_CHARACTERS_MAX: usize = 80;
 
 /// The bindings of the owners of one shard.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
@@ -23,19 +20,6 @@ pub(crate) struct Registrar {
     expiries: BTreeSet<(Duration, Extension, Device)>,
 }
 
-/// Why a REGISTER changes nothing.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Refusal {
-    /// `Contact: *` with other contacts or with Expires other than 0; a Contact that cannot be read.
-    BadContact,
-    /// A registration shorter than the minimum: 423.
-    TooBrief,
-    /// Older than what is registered.
-    OutOfOrder,
-    /// The shard's share of `BINDINGS_MAX` is reached.
-    Full,
-}
-
 /// What a REGISTER changed.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(crate) struct Changed {
@@ -43,14 +27,6 @@ pub(crate) struct Changed {
     pub(crate) changes: Vec<BindingChange>,
     /// Devices whose flow is another one now: calls of theirs move with them.
     pub(crate) moved: Vec<(Flow, Flow)>,
-}
-
-/// One Contact of a REGISTER, read.
-struct Asked {
-    device: Device,
-    contact: String,
-    q: u16,
-    expires: Duration,
 }
 
 impl Registrar {
@@ -63,13 +39,11 @@ impl Registrar {
         settings: &EdgeSettings,
         bindings_max: usize,
     ) -> Result<Changed, Refusal> {
-        let asked = match request.contacts().map_err(|_| Refusal::BadContact)? {
-            Contacts::None => return Ok(Changed::default()),
-            Contacts::Star => return self.unbind_all(extension, request),
-            Contacts::List(contacts) => contacts
-                .iter()
-                .map(|contact| read_contact(contact, request, settings))
-                .collect::<Result<Vec<Asked>, Refusal>>()?,
+        let path = path_of(request)?;
+        let asked = match Wish::of(request, settings)? {
+            Wish::Nothing => return Ok(Changed::default()),
+            Wish::EndAll => return self.unbind_all(extension, request),
+            Wish::Bind(asked) => asked,
         };
         let ordered = asked.iter().all(|asked| self.in_order(extension, &asked.device, request));
         if !ordered {
@@ -87,7 +61,7 @@ impl Registrar {
             if asked.expires.is_zero() {
                 changed.changes.extend(self.unbind(extension, &asked.device));
             } else {
-                self.bind(asked.binding(now, extension, flow, request), &mut changed);
+                self.bind(asked.binding(now, extension, flow, (request, &path)), &mut changed);
             }
         }
         Ok(changed)
@@ -138,9 +112,6 @@ impl Registrar {
     }
 
     fn unbind_all(&mut self, extension: &Extension, request: &Message) -> Result<Changed, Refusal> {
-        if request.expires_s() != Ok(Some(0)) {
-            return Err(Refusal::BadContact);
-        }
         let devices: Vec<Device> = self.of(extension).map(|binding| binding.device.clone()).collect();
         if devices.iter().any(|device| !self.in_order(extension, device, request)) {
             return Err(Refusal::OutOfOrder);
@@ -197,76 +168,5 @@ impl Registrar {
     /// When the next binding runs out.
     pub(crate) fn next_expiry(&self) -> Option<Duration> {
         self.expiries.first().map(|(until, ..)| *until)
-    }
-}
-
-impl Asked {
-    fn binding(self, now: Duration, extension: &Extension, flow: &Flow, request: &Message) -> Binding {
-        let user_agent = request.header(Name::UserAgent).unwrap_or_default();
-        let flow = listening_flow(*flow, &self.contact);
-        Binding {
-            extension: extension.clone(),
-            device: self.device,
-            contact: self.contact,
-            flow,
-            connected: true,
-            q: self.q,
-            since: now,
-            until: now + self.expires,
-            call_id: request.call_id().to_owned(),
-            cseq: request.cseq().number,
-            user_agent: user_agent.chars().take(USER_AGENT_CHARACTERS_MAX).collect(),
-        }
-    }
-}
-
-fn read_contact(contact: &NameAddr, request: &Message, settings: &EdgeSettings) -> Result<Asked, Refusal> {
-    let asked_s = match contact.params.raw("expires") {
-        Some(text) => text.parse().ok(),
-        None => request.expires_s().map_err(|_| Refusal::BadContact)?,
-    };
-    let expires = asked_s.map_or(settings.expires_max, |seconds: u32| Duration::from_secs(seconds.into()));
-    if !expires.is_zero() && expires < settings.expires_min {
-        return Err(Refusal::TooBrief);
-    }
-    let uri = contact.uri.to_string();
-    let device = match contact.params.value("+sip.instance") {
-        Some(instance) => instance.into_owned(),
-        None => uri.clone(),
-    };
-    Ok(Asked {
-        device: Device(device),
-        contact: uri,
-        q: contact.params.raw("q").and_then(thousandths).unwrap_or(1000),
-        expires: expires.min(settings.expires_max),
-    })
-}
-
-fn listening_flow(flow: Flow, contact: &str) -> Flow {
-    match Uri::parse(contact).map(|uri| Hop::Phone(flow).towards(&uri)) {
-        Ok(Hop::Phone(flow)) => flow,
-        Ok(Hop::Cluster) | Err(_) => flow,
-    }
-}
-
-/// A qvalue (RFC 3261 § 25.1) in thousandths.
-fn thousandths(q: &str) -> Option<u16> {
-    let (whole, fraction) = q.split_once('.').unwrap_or((q, ""));
-    let whole: u16 = whole.parse().ok()?;
-    let fraction: u16 = format!("{fraction:0<3}").get(..3)?.parse().ok()?;
-    Some((whole.checked_mul(1000)?.checked_add(fraction)?).min(1000))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn q_values_are_read_in_thousandths() {
-        assert_eq!(
-            ["1", "1.0", "0.5", "0.25", "0", "7"].map(thousandths),
-            [1000, 1000, 500, 250, 0, 1000].map(Some)
-        );
-        assert_eq!(thousandths("x"), None);
     }
 }

@@ -20,12 +20,15 @@ pub(crate) struct Target {
     pub(crate) hop: Hop,
     /// Its address.
     pub(crate) uri: Uri,
+    /// The proxies on the way (RFC 3327).
+    pub(crate) path: Vec<NameAddr>,
 }
 
 impl Target {
     /// The cluster, asked for this subscriber.
     pub(crate) fn cluster(extension: &Extension, realm: &str) -> Target {
-        Target { hop: Hop::Cluster, uri: Uri::sip(extension.as_str(), Host::Name(realm.to_owned())) }
+        let uri = Uri::sip(extension.as_str(), Host::Name(realm.to_owned()));
+        Target { hop: Hop::Cluster, uri, path: Vec::new() }
     }
 }
 
@@ -110,7 +113,7 @@ pub(super) fn summon(
 }
 
 fn send(turn: &mut Turn<'_>, facts: &mut Facts, summons: &Summons<'_>, target: Target) -> Option<Branch> {
-    let Target { hop, uri } = target;
+    let Target { hop, uri, path } = target;
     let Summons { side, party, .. } = *summons;
     let tag = turn.core.tokens.tag();
     turn.core.bind_tag(&tag, facts.call, side);
@@ -127,6 +130,7 @@ fn send(turn: &mut Turn<'_>, facts: &mut Facts, summons: &Summons<'_>, target: T
         .cseq(1)
         .max_forwards(summons.hops)
         .contact(&turn.contact(&hop, facts.shown_to(side)))
+        .route(&path)
         .header(Name::Allow, ALLOW);
     let request = identity::sign(turn, facts, side, &hop, request);
     let request = facts.tell_diversions(turn, &hop, party, request);

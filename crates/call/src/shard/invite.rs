@@ -15,7 +15,7 @@ use crate::session::{Event, Facts, Target, begin};
 use crate::settings::CALLS_MAX;
 use model::routing::{Caller, Decision, Outcome};
 use model::{Cause, Extension};
-use sip::{Flow, Message, Name, ServerKey, Status, Uri};
+use sip::{Flow, Message, Name, NameAddr, ServerKey, Status, Uri};
 use std::cell::RefCell;
 
 /// Who is at the other end of an INVITE.
@@ -279,7 +279,8 @@ impl Shard {
         bindings
             .filter_map(|binding| {
                 let uri = Uri::parse(&binding.contact).ok()?;
-                Some(Target { hop: Hop::Phone(binding.flow), uri })
+                let path = binding.path.iter().filter_map(|hop| NameAddr::parse(hop).ok()).collect();
+                Some(Target { hop: Hop::Phone(binding.flow), uri, path })
             })
             .collect()
     }

@@ -45,6 +45,9 @@ impl Shard {
                 if binding.device.0 != binding.contact {
                     contact.params = contact.params.quoted("+sip.instance", &binding.device.0);
                 }
+                if binding.q < 1000 {
+                    contact.params.set("q", Some(&format!("0.{:03}", binding.q)));
+                }
                 contact.params.set("expires", Some(&left.to_string()));
                 Some(contact.to_string())
             })
@@ -52,6 +55,10 @@ impl Shard {
         let mut turn = self.turn(step);
         let ok: Response = turn.answer_to(message, Status::OK);
         let ok = contacts.iter().fold(ok, |ok, contact| ok.header(Name::Contact, contact));
+        // RFC 3327 § 5.3: the phone is told the way that was noted, if it knows what that is.
+        let tells = message.has_option(Name::Supported, "path");
+        let path = message.headers(Name::Path).filter(|_| tells);
+        let ok = path.fold(ok, |ok, hop| ok.header(Name::Path, hop));
         turn.respond(key, ok);
     }
 
@@ -65,7 +72,8 @@ impl Shard {
         let min_s = self.core.config.settings.expires_min.as_secs().to_string();
         let mut turn = self.turn(step);
         let status = match refusal {
-            Refusal::BadContact => Status::BAD_REQUEST,
+            Refusal::Malformed => Status::BAD_REQUEST,
+            Refusal::TooManyContacts => Status::FORBIDDEN,
             Refusal::TooBrief => Status::INTERVAL_TOO_BRIEF,
             Refusal::OutOfOrder => Status::SERVER_INTERNAL_ERROR,
             Refusal::Full => Status::SERVICE_UNAVAILABLE,
@@ -74,7 +82,7 @@ impl Shard {
         let response = match refusal {
             Refusal::TooBrief => response.header(Name::MinExpires, &min_s),
             Refusal::Full => response.header(Name::RetryAfter, &min_s),
-            Refusal::BadContact | Refusal::OutOfOrder => response,
+            Refusal::Malformed | Refusal::TooManyContacts | Refusal::OutOfOrder => response,
         };
         if refusal == Refusal::Full {
             turn.fault(Fault::Limit("BINDINGS_MAX"));

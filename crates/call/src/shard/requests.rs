@@ -51,12 +51,21 @@ impl Shard {
 
     fn ask_to_register(&mut self, step: &mut Step<'_>, key: ServerKey, from: Hop, message: Message) {
         match from {
+            Hop::Phone(_) if !self.registers_here(&message) => {
+                self.turn(step).dismiss_with(&key, &message, Status::NOT_FOUND);
+            }
             Hop::Phone(flow) => {
                 self.prove(step, Unproven { asking: Asking::Registrar, key, flow, message });
             }
             // Members publish bindings over their link; no REGISTER crosses the cluster.
             Hop::Cluster => self.forbid(step, &key, &message),
         }
+    }
+
+    /// RFC 3261 § 10.3 steps 1 and 5: for a domain of ours. A member that has not synchronised yet does not know its own.
+    fn registers_here(&self, register: &Message) -> bool {
+        let registrar = register.request_uri().is_some_and(|uri| self.core.is_ours(&uri.host));
+        self.core.tables.cluster().is_none() || (registrar && self.core.is_ours(&register.to().uri.host))
     }
 
     fn in_dialog(&mut self, step: &mut Step<'_>, tag: &str, key: ServerKey, from: Hop, message: Message) {
@@ -77,7 +86,8 @@ fn unacceptable(message: &Message) -> Option<Response> {
         return refuse(Status::UNSUPPORTED_URI_SCHEME);
     }
     let mut required: Vec<&str> = message.list(Name::Require).collect();
-    required.retain(|option| !understands(option));
+    let registers = *message.method() == Method::Register;
+    required.retain(|option| !understands(option) && !(registers && option.eq_ignore_ascii_case("path")));
     required.extend(message.list(Name::ProxyRequire));
     if !required.is_empty() {
         let unsupported = required.join(", ");

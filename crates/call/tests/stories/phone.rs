@@ -68,6 +68,8 @@ pub(crate) struct Phone {
     pub(crate) registers: String,
     /// It registers `Contact: *`.
     pub(crate) star: bool,
+    /// Further headers of its registrations.
+    pub(crate) extra: Vec<(Name, String)>,
     pub(crate) knows_md5_only: bool,
     pub(crate) max_forwards: Option<u8>,
     /// Its offers are long.
@@ -142,6 +144,7 @@ impl Phone {
             secret: secret_of(number),
             registers: number.to_owned(),
             star: false,
+            extra: Vec::new(),
             knows_md5_only: false,
             max_forwards: None,
             long_words: false,
@@ -354,6 +357,7 @@ impl Phone {
             .cseq(cseq)
             .header(Name::Expires, expires_s);
         self.register_expires_s = expires_s;
+        let request = self.extra.iter().fold(request, |request, (name, value)| request.header(*name, value));
         let request = self.signed(request);
         if self.star { request.header(Name::Contact, "*") } else { request.contact(&contact) }
     }
@@ -361,6 +365,11 @@ impl Phone {
     pub(crate) fn register(&mut self, expires_s: u32) {
         let request = self.register_request(expires_s);
         self.send(request);
+    }
+
+    /// The INVITE of its present call.
+    pub(crate) fn invited(&self) -> Message {
+        self.call.as_ref().expect("there is a call").invite.clone()
     }
 
     pub(crate) fn call(&mut self, number: &str) {

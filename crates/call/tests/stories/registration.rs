@@ -265,3 +265,51 @@ fn a_phone_that_listens_on_another_port_than_it_sends_from_is_called_there() {
         world.all_idle();
     });
 }
+
+#[test]
+fn rfc_3327_a_phone_behind_a_proxy_is_called_by_the_path_it_registered() {
+    told_bare(|world| {
+        for number in ["2101", "2102"] {
+            world.plug_in(number, Transport::Udp);
+            world.phone(number).extra = vec![
+                (Name::Supported, "path".to_owned()),
+                (Name::Path, "<sip:p1.test;lr>".to_owned()),
+                (Name::Path, "<sip:p2.test;lr>".to_owned()),
+            ];
+            world.phone(number).register(3600);
+        }
+        world.wait_ms(300);
+        let ok = world.phone("2101").last_response.clone().unwrap();
+        assert_eq!(ok.list(Name::Path).collect::<Vec<_>>(), ["<sip:p1.test;lr>", "<sip:p2.test;lr>"]);
+        world.phone("2101").call("2102");
+        world.wait_ms(300);
+        let routes: Vec<String> =
+            world.phone("2102").invited().list(Name::Route).map(str::to_owned).collect();
+        assert_eq!(routes, ["<sip:p1.test;lr>", "<sip:p2.test;lr>"]);
+    });
+}
+
+#[test]
+fn nonsense_in_a_registration_is_told_and_changes_nothing() {
+    told_bare(|world| {
+        world.plug_in("2101", Transport::Udp);
+        world.phone("2101").register(3600);
+        world.wait_ms(300);
+        let before = world.members[&1].edge.bindings().next().cloned();
+        for (name, value, status) in [
+            (Name::Contact, "<sip:x@192.168.1.7>;expires=4294967296", "REGISTER 400"),
+            (Name::Contact, "<sip:x@192.168.1.7>;expires=1", "REGISTER 423"),
+            (Name::Contact, "<sip:x@192.168.1.7>;q=7", "REGISTER 400"),
+            (Name::Contact, "*", "REGISTER 400"),
+            (Name::Path, "nonsense", "REGISTER 400"),
+            (Name::Require, "gruu", "REGISTER 420"),
+        ] {
+            world.phone("2101").extra = vec![(name, value.to_owned())];
+            world.phone("2101").heard.clear();
+            world.phone("2101").register(3600);
+            world.wait_ms(300);
+            assert!(world.phone("2101").heard(status), "{value}: {:?}", world.phone("2101").heard);
+            assert_eq!(world.members[&1].edge.bindings().next().cloned(), before, "{value}");
+        }
+    });
+}
