@@ -9,6 +9,7 @@ mod headers;
 mod messages;
 mod parsing_properties;
 mod support;
+mod timers;
 mod torture;
 mod transaction_properties;
 mod transactions_client;

@@ -5,12 +5,12 @@ use crate::{Message, Status};
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 enum State {
     /// Sent, nothing heard. Timer E is `resend` (unreliable hops only), timer F `give_up_at`.
-    Trying { resend: Option<Resend>, give_up_at: Duration },
+    Trying { request: Message, resend: Option<Resend>, give_up_at: Duration },
     /// A provisional came: timer E at T2 from now on.
-    Proceeding { resend: Option<Resend>, give_up_at: Duration },
+    Proceeding { request: Message, resend: Option<Resend>, give_up_at: Duration },
     /// Answered; swallows what comes again. Timer K.
     Completed { until: Duration },
     /// Over.
@@ -19,7 +19,6 @@ enum State {
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(super) struct ClientOther {
-    request: Message,
     reliable: bool,
     state: State,
 }
@@ -32,10 +31,18 @@ impl ClientOther {
         reliable: bool,
         out: &mut Vec<Effect<H>>,
     ) -> ClientOther {
-        out.push(Effect::Send(request.to_bytes()));
+        out.push(Effect::Send(request.to_wire()));
         let resend = (!reliable).then(|| Resend::starting(now, limits.t1));
-        let state = State::Trying { resend, give_up_at: now + limits.patience() };
-        ClientOther { request, reliable, state }
+        let state = State::Trying { request, resend, give_up_at: now + limits.patience() };
+        ClientOther { reliable, state }
+    }
+
+    /// True when a response with this branch may be to its request.
+    pub(super) fn is_of(&self, branch: Option<&str>) -> bool {
+        match &self.state {
+            State::Trying { request, .. } | State::Proceeding { request, .. } => request.branch() == branch,
+            State::Completed { .. } | State::Terminated => true,
+        }
     }
 
     pub(super) fn is_over(&self) -> bool {
@@ -43,11 +50,11 @@ impl ClientOther {
     }
 
     pub(super) fn deadline(&self) -> Option<Duration> {
-        match self.state {
-            State::Trying { resend, give_up_at } | State::Proceeding { resend, give_up_at } => {
-                Some(resend.map_or(give_up_at, |resend| resend.at.min(give_up_at)))
+        match &self.state {
+            State::Trying { resend, give_up_at, .. } | State::Proceeding { resend, give_up_at, .. } => {
+                Some(resend.map_or(*give_up_at, |resend| resend.at.min(*give_up_at)))
             }
-            State::Completed { until } => Some(until),
+            State::Completed { until } => Some(*until),
             State::Terminated => None,
         }
     }
@@ -59,22 +66,23 @@ impl ClientOther {
         event: ClientEvent<'_, H>,
         out: &mut Vec<Effect<H>>,
     ) {
-        self.state = match self.state {
-            State::Trying { resend, give_up_at } => {
-                match self.waiting(now, limits, (resend, give_up_at), &event, out) {
+        self.state = match std::mem::replace(&mut self.state, State::Terminated) {
+            State::Trying { request, resend, give_up_at } => {
+                match self.waiting(now, limits, (&request, resend, give_up_at), &event, out) {
                     Some(next) => next,
                     None => {
-                        State::Trying { resend: self.timer_e(now, limits, resend, &event, out), give_up_at }
+                        let resend = timer_e(now, limits, (&request, resend), &event, out);
+                        State::Trying { request, resend, give_up_at }
                     }
                 }
             }
-            State::Proceeding { resend, give_up_at } => {
-                match self.waiting(now, limits, (resend, give_up_at), &event, out) {
+            State::Proceeding { request, resend, give_up_at } => {
+                match self.waiting(now, limits, (&request, resend, give_up_at), &event, out) {
                     Some(next) => next,
-                    None => State::Proceeding {
-                        resend: self.timer_e(now, limits, resend, &event, out),
-                        give_up_at,
-                    },
+                    None => {
+                        let resend = timer_e(now, limits, (&request, resend), &event, out);
+                        State::Proceeding { request, resend, give_up_at }
+                    }
                 }
             }
             State::Completed { until } => match event {
@@ -90,7 +98,7 @@ impl ClientOther {
         &self,
         now: Duration,
         limits: &Limits,
-        (resend, give_up_at): (Option<Resend>, Duration),
+        (request, resend, give_up_at): (&Message, Option<Resend>, Duration),
         event: &ClientEvent<'_, H>,
         out: &mut Vec<Effect<H>>,
     ) -> Option<State> {
@@ -106,7 +114,8 @@ impl ClientOther {
             ClientEvent::Response(response) => {
                 out.push(Effect::Deliver((*response).clone()));
                 Some(if response.status().is_some_and(Status::is_provisional) {
-                    State::Proceeding { resend: resend.map(|_| Resend::starting(now, limits.t2)), give_up_at }
+                    let resend = resend.map(|_| Resend::starting(now, limits.t2));
+                    State::Proceeding { request: request.clone(), resend, give_up_at }
                 } else if self.reliable {
                     State::Terminated
                 } else {
@@ -119,20 +128,19 @@ impl ClientOther {
             | ClientEvent::Acknowledge { .. } => None,
         }
     }
+}
 
-    fn timer_e<H>(
-        &self,
-        now: Duration,
-        limits: &Limits,
-        resend: Option<Resend>,
-        event: &ClientEvent<'_, H>,
-        out: &mut Vec<Effect<H>>,
-    ) -> Option<Resend> {
-        let resend = resend?;
-        if !matches!(event, ClientEvent::Tick) || !resend.is_due(now) {
-            return Some(resend);
-        }
-        out.push(Effect::Send(self.request.to_bytes()));
-        Some(resend.next(now, limits.t2))
+fn timer_e<H>(
+    now: Duration,
+    limits: &Limits,
+    (request, resend): (&Message, Option<Resend>),
+    event: &ClientEvent<'_, H>,
+    out: &mut Vec<Effect<H>>,
+) -> Option<Resend> {
+    let resend = resend?;
+    if !matches!(event, ClientEvent::Tick) || !resend.is_due(now) {
+        return Some(resend);
     }
+    out.push(Effect::Send(request.to_wire()));
+    Some(resend.next(now, limits.t2))
 }

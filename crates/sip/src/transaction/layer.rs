@@ -1,42 +1,43 @@
 //! All transactions of one owner: finds the machine of an event, and does what belongs to no single machine.
 
+use super::alarms::{Alarm, Alarms, Sleeper, Sleepers};
 use super::client_invite::ClientInvite;
 use super::client_other::ClientOther;
+use super::key::{ClientKey, ServerKey, identity};
 use super::server_invite::ServerInvite;
 use super::server_other::ServerOther;
-use super::{
-    ClientEvent, ClientKey, Effect, Failure, Input, Limits, Output, ServerEvent, ServerKey, companion,
-    identity,
-};
-use crate::token::hex;
+use super::table::{Spread, Table};
+use super::{ClientEvent, Effect, Failure, Input, Limits, Output, ServerEvent};
+use crate::via::ViaRef;
 use crate::{Hop, Message, Method, Name, Response, Status};
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::HashMap;
 use std::time::Duration;
 
 /// Retry-After of the 503 that a full layer answers with.
 const RETRY_AFTER_FULL_S: u32 = 5;
 
 /// Every transaction, client and server. Serde data.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-#[serde(bound(serialize = "H: Serialize", deserialize = "H: Deserialize<'de>"))]
+#[derive(Debug, Clone)]
 pub struct Layer<H> {
-    limits: Limits,
-    clients: BTreeMap<ClientKey, Entry<H, Client<H>>>,
-    servers: BTreeMap<ServerKey, Entry<H, Server>>,
+    pub(super) limits: Limits,
+    pub(super) spread: Spread,
+    pub(super) clients: Table<ClientEntry<H>>,
+    pub(super) servers: Table<ServerEntry<H>>,
     /// Requests outside a dialog that are not refused, by what a copy of them shares; and INVITEs by what their
     /// ACK shares.
-    identities: BTreeMap<String, ServerKey>,
-    /// Who wants to be woken when.
-    deadlines: BTreeSet<(Duration, Sleeper)>,
+    pub(super) identities: HashMap<u64, u64, Spread>,
+    alarms: Alarms,
+    /// Room for what one step asks for; empty between two.
+    effects: Vec<Effect<H>>,
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
-struct Entry<H, M> {
+pub(super) struct ClientEntry<H> {
     hop: H,
-    machine: M,
-    wake_at: Option<Duration>,
+    machine: Client<H>,
+    #[serde(skip)]
+    alarm: Alarm,
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -44,33 +45,85 @@ enum Client<H> {
     Invite(Box<ClientInvite<H>>),
     /// `ours`: the layer's own CANCEL, of which the user hears nothing.
     Other {
-        machine: Box<ClientOther>,
+        machine: ClientOther,
         ours: bool,
     },
 }
 
-#[derive(Debug, Clone, Serialize, Deserialize)]
-enum Server {
-    Invite { machine: Box<ServerInvite>, identity: String },
-    Other { machine: Box<ServerOther>, identity: String },
+impl<H: Hop> Client<H> {
+    fn is_of(&self, branch: Option<&str>) -> bool {
+        match self {
+            Client::Invite(machine) => machine.is_of(branch),
+            Client::Other { machine, .. } => machine.is_of(branch),
+        }
+    }
+
+    /// When it wants to be woken; `None` when it is over.
+    fn deadline(&self) -> Option<Option<Duration>> {
+        let (over, deadline) = match self {
+            Client::Invite(machine) => (machine.is_over(), machine.deadline()),
+            Client::Other { machine, .. } => (machine.is_over(), machine.deadline()),
+        };
+        (!over).then_some(deadline)
+    }
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-enum Sleeper {
-    Client(ClientKey),
-    Server(ServerKey),
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(super) struct ServerEntry<H> {
+    hop: H,
+    machine: Server,
+    /// By which copies are known; `None` once it is refused.
+    pub(super) identity: Option<u64>,
+    #[serde(skip)]
+    alarm: Alarm,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+enum Server {
+    Invite(Box<ServerInvite>),
+    Other(ServerOther),
+}
+
+impl Server {
+    fn is_of(&self, via: ViaRef<'_>) -> bool {
+        match self {
+            Server::Invite(machine) => machine.is_of(via),
+            Server::Other(machine) => machine.is_of(via),
+        }
+    }
+
+    /// When it wants to be woken; `None` when it is over.
+    fn deadline(&self) -> Option<Option<Duration>> {
+        let (over, deadline) = match self {
+            Server::Invite(machine) => (machine.is_over(), machine.deadline()),
+            Server::Other(machine) => (machine.is_over(), machine.deadline()),
+        };
+        (!over).then_some(deadline)
+    }
 }
 
 impl<H: Hop> Layer<H> {
     /// With nothing in it.
     #[must_use]
     pub fn new(limits: Limits) -> Layer<H> {
+        Layer::spread(limits, Spread::default())
+    }
+
+    /// The same with 16 random bytes, without which strangers could choose names that lie badly in its tables.
+    #[must_use]
+    pub fn keyed(limits: Limits, key: [u8; 16]) -> Layer<H> {
+        Layer::spread(limits, Spread::of(key))
+    }
+
+    pub(super) fn spread(limits: Limits, spread: Spread) -> Layer<H> {
         Layer {
             limits,
-            clients: BTreeMap::new(),
-            servers: BTreeMap::new(),
-            identities: BTreeMap::new(),
-            deadlines: BTreeSet::new(),
+            spread,
+            clients: Table::new(spread),
+            servers: Table::new(spread),
+            identities: HashMap::with_hasher(spread),
+            alarms: Alarms::default(),
+            effects: Vec::new(),
         }
     }
 
@@ -89,7 +142,7 @@ impl<H: Hop> Layer<H> {
     /// The earliest timer of any transaction.
     #[must_use]
     pub fn next_timeout(&self) -> Option<Duration> {
-        self.deadlines.first().map(|(at, _)| *at)
+        self.alarms.next()
     }
 
     /// The one way in.
@@ -110,6 +163,7 @@ impl<H: Hop> Layer<H> {
             Input::Unreachable { hop } => self.unreachable(now, &hop, out),
             Input::Tick => self.tick(now, out),
         }
+        self.tidy_alarms();
     }
 
     fn received_request(&mut self, now: Duration, from: H, message: Message, out: &mut Vec<Output<H>>) {
@@ -119,7 +173,10 @@ impl<H: Hop> Layer<H> {
             Method::Cancel => return self.received_cancel(now, key, from, message, out),
             _ => {}
         }
-        if let Some(entry) = self.servers.get_mut(&key) {
+        if let Some(entry) = self.servers.find_mut(key.number()) {
+            if !entry.machine.is_of(message.via_ref()) {
+                return refuse_for_now(&from, &message, &key, out);
+            }
             // A peer that lost its connection repeats the request on the next one: the answer follows it.
             if from.is_reliable() {
                 entry.hop = from;
@@ -130,28 +187,28 @@ impl<H: Hop> Layer<H> {
         if !message.is_in_dialog() && self.identities.contains_key(&identity) {
             return refuse(&from, Response::to(&message, Status::LOOP_DETECTED), &key, out);
         }
-        if self.len() >= self.limits.transactions_max {
-            let full = Response::to(&message, Status::SERVICE_UNAVAILABLE)
-                .header(Name::RetryAfter, RETRY_AFTER_FULL_S);
-            return refuse(&from, full, &key, out);
+        if self.len() >= self.limits.room_for(message.method()) {
+            return refuse_for_now(&from, &message, &key, out);
         }
         self.open_server(now, &key, from.clone(), &message, identity);
         out.push(Output::Request { key, from, message });
     }
 
-    fn open_server(&mut self, now: Duration, key: &ServerKey, hop: H, request: &Message, identity: String) {
+    fn open_server(&mut self, now: Duration, key: &ServerKey, hop: H, request: &Message, identity: u64) {
         let reliable = hop.is_reliable();
-        self.identities.insert(identity.clone(), key.clone());
-        let machine = if *request.method() == Method::Invite {
-            Server::Invite {
-                machine: Box::new(ServerInvite::start(now, request.clone(), reliable)),
-                identity,
-            }
+        let is_invite = *request.method() == Method::Invite;
+        let machine = if is_invite {
+            Server::Invite(Box::new(ServerInvite::start(now, request.clone(), reliable)))
         } else {
-            Server::Other { machine: Box::new(ServerOther::start(now, &self.limits, reliable)), identity }
+            Server::Other(ServerOther::start(now, &self.limits, request.clone(), reliable))
         };
-        self.servers.insert(key.clone(), Entry { hop, machine, wake_at: None });
-        self.settle_server(key);
+        let identity = (is_invite || !request.is_in_dialog()).then_some(identity);
+        if let Some(identity) = identity {
+            self.identities.insert(identity, key.number());
+        }
+        let mut alarm = Alarm::default();
+        self.alarms.set(Sleeper::Server(key.number()), &mut alarm, machine.deadline().flatten());
+        self.servers.put(key.number(), ServerEntry { hop, machine, identity, alarm });
     }
 
     /// An ACK has the branch of a refused INVITE, or one of its own when it confirms a 2xx (RFC 3261 §17.1.1.3).
@@ -163,13 +220,17 @@ impl<H: Hop> Layer<H> {
         ack: Message,
         out: &mut Vec<Output<H>>,
     ) {
-        if self.invite(&key).is_some_and(|invite| invite.accepted_tag().is_none()) {
+        if self
+            .invite(&key)
+            .is_some_and(|invite| invite.accepted_tag().is_none() && invite.is_of(ack.via_ref()))
+        {
             return self.step_server(now, &key, ServerEvent::Ack, out);
         }
-        let confirmed = self.identities.get(&identity(&ack, &Method::Invite)).cloned().filter(|key| {
-            self.invite(key).is_some_and(|invite| {
-                invite.accepted_tag().is_some() && invite.accepted_tag() == ack.to().tag()
-            })
+        let named =
+            self.identities.get(&identity(&ack, &Method::Invite)).map(|name| ServerKey::numbered(*name));
+        let confirmed = named.filter(|key| {
+            let tag = self.invite(key).and_then(ServerInvite::accepted_tag);
+            tag.is_some() && tag == ack.to_tag()
         });
         let Some(key) = confirmed else {
             out.push(Output::Ack { key: None, from, message: ack });
@@ -190,11 +251,12 @@ impl<H: Hop> Layer<H> {
         cancel: Message,
         out: &mut Vec<Output<H>>,
     ) {
-        if self.servers.contains_key(&key) {
+        if self.servers.has(key.number()) {
             return self.step_server(now, &key, ServerEvent::Again, out);
         }
         let target = ServerKey::cancelled_by(&cancel);
-        let (status, tag, proceeding) = match self.invite(&target) {
+        let invite = self.invite(&target).filter(|invite| invite.is_of(cancel.via_ref()));
+        let (status, tag, proceeding) = match invite {
             Some(invite) => (Status::OK, invite.our_tag().map(str::to_owned), invite.is_proceeding()),
             None => (Status::NO_SUCH_CALL, None, false),
         };
@@ -214,8 +276,10 @@ impl<H: Hop> Layer<H> {
 
     fn received_response(&mut self, now: Duration, from: H, message: Message, out: &mut Vec<Output<H>>) {
         let key = ClientKey::of(&message);
+        let entry = self.clients.find(key.number());
+        let known = entry.is_some_and(|entry| entry.machine.is_of(message.branch()));
         // A response with two Via was meant for somebody behind us (RFC 3261 §8.1.3.3).
-        if !self.clients.contains_key(&key) || message.list(Name::Via).nth(1).is_some() {
+        if !known || message.list(Name::Via).nth(1).is_some() {
             out.push(Output::Stray { from, message });
             return;
         }
@@ -224,24 +288,30 @@ impl<H: Hop> Layer<H> {
 
     fn send_request(&mut self, now: Duration, to: H, request: Message, ours: bool, out: &mut Vec<Output<H>>) {
         let key = ClientKey::of(&request);
-        if self.len() >= self.limits.transactions_max || self.clients.contains_key(&key) {
+        if self.len() >= self.limits.transactions_max || self.clients.has(key.number()) {
             if !ours {
                 out.push(Output::Failed { key, why: Failure::Full });
             }
             return;
         }
         let reliable = to.is_reliable();
-        let mut effects = Vec::new();
+        let mut effects = std::mem::take(&mut self.effects);
         let machine = if *request.method() == Method::Invite {
             let machine = ClientInvite::start(now, &self.limits, request, reliable, &mut effects);
             Client::Invite(Box::new(machine))
         } else {
             let machine = ClientOther::start(now, &self.limits, request, reliable, &mut effects);
-            Client::Other { machine: Box::new(machine), ours }
+            Client::Other { machine, ours }
         };
-        self.clients.insert(key.clone(), Entry { hop: to, machine, wake_at: None });
-        self.settle_client(&key);
-        self.client_effects(now, &key, effects, None, out);
+        for effect in effects.drain(..) {
+            if let Effect::Send(wire) = effect {
+                out.push(Output::Send { to: to.clone(), bytes: wire.to_vec() });
+            }
+        }
+        self.effects = effects;
+        let mut alarm = Alarm::default();
+        self.alarms.set(Sleeper::Client(key.number()), &mut alarm, machine.deadline().flatten());
+        self.clients.put(key.number(), ClientEntry { hop: to, machine, alarm });
     }
 
     /// When the INVITE is no longer known the ACK goes out all the same: a late one still ends a retransmission.
@@ -253,7 +323,7 @@ impl<H: Hop> Layer<H> {
         ack: &Message,
         out: &mut Vec<Output<H>>,
     ) {
-        if self.clients.contains_key(key) {
+        if self.clients.has(key.number()) {
             self.step_client(now, key, ClientEvent::Acknowledge { to: &to, ack }, None, out);
         } else {
             out.push(Output::Send { to, bytes: ack.to_bytes() });
@@ -261,29 +331,62 @@ impl<H: Hop> Layer<H> {
     }
 
     fn unreachable(&mut self, now: Duration, hop: &H, out: &mut Vec<Output<H>>) {
-        let waiting = self.clients.iter().filter(|(_, entry)| entry.hop == *hop);
-        let keys: Vec<ClientKey> = waiting.map(|(key, _)| key.clone()).collect();
-        for key in keys {
-            self.step_client(now, &key, ClientEvent::Unreachable, None, out);
+        let all = self.clients.in_order().into_iter();
+        let waiting: Vec<u64> = all.filter(|(_, entry)| entry.hop == *hop).map(|(name, _)| name).collect();
+        for name in waiting {
+            self.step_client(now, &ClientKey::numbered(name), ClientEvent::Unreachable, None, out);
         }
     }
 
     fn tick(&mut self, now: Duration, out: &mut Vec<Output<H>>) {
-        while let Some((at, _)) = self.deadlines.first()
-            && *at <= now
-            && let Some((_, sleeper)) = self.deadlines.pop_first()
-        {
+        while let Some(sleeper) = self.due(now) {
             match sleeper {
-                Sleeper::Client(key) => self.step_client(now, &key, ClientEvent::Tick, None, out),
-                Sleeper::Server(key) => self.step_server(now, &key, ServerEvent::Tick, out),
+                Sleeper::Client(name) => {
+                    self.step_client(now, &ClientKey::numbered(name), ClientEvent::Tick, None, out);
+                }
+                Sleeper::Server(name) => {
+                    self.step_server(now, &ServerKey::numbered(name), ServerEvent::Tick, out);
+                }
+            }
+        }
+    }
+
+    fn due(&mut self, now: Duration) -> Option<Sleeper> {
+        let Layer { clients, servers, alarms, .. } = self;
+        alarms.due(now, &mut Both { clients, servers })
+    }
+
+    fn tidy_alarms(&mut self) {
+        if self.alarms.is_overgrown(self.len()) {
+            self.set_alarms_anew();
+        }
+        let Layer { clients, servers, alarms, .. } = self;
+        alarms.tidy(&mut Both { clients, servers });
+    }
+
+    /// Asks every machine when it wants to be woken.
+    pub(super) fn set_alarms_anew(&mut self) {
+        self.alarms.clear();
+        let clients = self.clients.in_order().into_iter().map(|(name, _)| Sleeper::Client(name));
+        let servers = self.servers.in_order().into_iter().map(|(name, _)| Sleeper::Server(name));
+        let sleepers: Vec<Sleeper> = clients.chain(servers).collect();
+        for sleeper in sleepers {
+            let wake_at = match sleeper {
+                Sleeper::Client(name) => self.clients.find(name).and_then(|entry| entry.machine.deadline()),
+                Sleeper::Server(name) => self.servers.find(name).and_then(|entry| entry.machine.deadline()),
+            };
+            let mut both = Both { clients: &mut self.clients, servers: &mut self.servers };
+            if let Some(alarm) = both.alarm(sleeper) {
+                *alarm = Alarm::default();
+                self.alarms.set(sleeper, alarm, wake_at.flatten());
             }
         }
     }
 
     fn invite(&self, key: &ServerKey) -> Option<&ServerInvite> {
-        match &self.servers.get(key)?.machine {
-            Server::Invite { machine, .. } => Some(machine),
-            Server::Other { .. } => None,
+        match &self.servers.find(key.number())?.machine {
+            Server::Invite(machine) => Some(machine),
+            Server::Other(_) => None,
         }
     }
 
@@ -295,48 +398,33 @@ impl<H: Hop> Layer<H> {
         from: Option<&H>,
         out: &mut Vec<Output<H>>,
     ) {
-        let Some(entry) = self.clients.get_mut(key) else { return };
-        let mut effects = Vec::new();
+        let Some(entry) = self.clients.find_mut(key.number()) else { return };
+        let mut effects = std::mem::take(&mut self.effects);
         match &mut entry.machine {
             Client::Invite(machine) => machine.step(now, &self.limits, event, &mut effects),
             Client::Other { machine, .. } => machine.step(now, &self.limits, event, &mut effects),
         }
-        let from = from.cloned().unwrap_or_else(|| entry.hop.clone());
-        self.client_effects(now, key, effects, Some(from), out);
-        self.settle_client(key);
-    }
-
-    fn client_effects(
-        &mut self,
-        now: Duration,
-        key: &ClientKey,
-        effects: Vec<Effect<H>>,
-        from: Option<H>,
-        out: &mut Vec<Output<H>>,
-    ) {
-        let Some(entry) = self.clients.get(key) else { return };
-        let hop = entry.hop.clone();
         let ours = matches!(entry.machine, Client::Other { ours: true, .. });
-        let cancel = match &entry.machine {
-            Client::Invite(machine) if effects.contains(&Effect::Cancel) => {
-                let invite = machine.request();
-                companion(invite, Method::Cancel, invite.header(Name::To).unwrap_or_default())
-            }
-            _ => None,
-        };
-        for effect in effects {
+        let mut cancels = None;
+        for effect in effects.drain(..) {
             match effect {
-                Effect::Send(bytes) => out.push(Output::Send { to: hop.clone(), bytes }),
-                Effect::SendTo(to, bytes) => out.push(Output::Send { to, bytes }),
+                Effect::Send(wire) => out.push(Output::Send { to: entry.hop.clone(), bytes: wire.to_vec() }),
+                Effect::SendTo(to, wire) => out.push(Output::Send { to, bytes: wire.to_vec() }),
                 Effect::Deliver(message) if !ours => {
-                    let from = from.clone().unwrap_or_else(|| hop.clone());
+                    let from = from.unwrap_or(&entry.hop).clone();
                     out.push(Output::Response { key: key.clone(), from, message });
                 }
                 Effect::Fail(why) if !ours => out.push(Output::Failed { key: key.clone(), why }),
-                Effect::Deliver(_) | Effect::Fail(_) | Effect::Cancel | Effect::Unacknowledged => {}
+                Effect::Cancel(cancel) => cancels = Some((entry.hop.clone(), cancel)),
+                Effect::Deliver(_) | Effect::Fail(_) | Effect::Unacknowledged => {}
             }
         }
-        if let Some(cancel) = cancel {
+        self.effects = effects;
+        match entry.machine.deadline() {
+            Some(wake_at) => self.alarms.set(Sleeper::Client(key.number()), &mut entry.alarm, wake_at),
+            None => drop(self.clients.take(key.number())),
+        }
+        if let Some((hop, cancel)) = cancels {
             self.send_request(now, hop, cancel, true, out);
         }
     }
@@ -348,86 +436,60 @@ impl<H: Hop> Layer<H> {
         event: ServerEvent<'_>,
         out: &mut Vec<Output<H>>,
     ) {
-        let Some(entry) = self.servers.get_mut(key) else { return };
-        let mut effects: Vec<Effect<H>> = Vec::new();
+        let Some(entry) = self.servers.find_mut(key.number()) else { return };
+        let mut effects = std::mem::take(&mut self.effects);
         let refused = matches!(event, ServerEvent::Respond(response)
             if response.status().is_some_and(|status| status.code() >= 300));
-        let identity = match &mut entry.machine {
-            Server::Invite { machine, identity } => {
-                machine.step(now, &self.limits, event, &mut effects);
-                identity
-            }
-            Server::Other { machine, identity } => {
-                machine.step(now, &self.limits, event, &mut effects);
-                identity
-            }
-        };
-        if refused && self.identities.get(identity) == Some(key) {
-            self.identities.remove(identity);
+        match &mut entry.machine {
+            Server::Invite(machine) => machine.step(now, &self.limits, event, &mut effects),
+            Server::Other(machine) => machine.step(now, &self.limits, event, &mut effects),
         }
-        for effect in effects {
+        for effect in effects.drain(..) {
             match effect {
-                Effect::Send(bytes) => out.push(Output::Send { to: entry.hop.clone(), bytes }),
+                Effect::Send(wire) => out.push(Output::Send { to: entry.hop.clone(), bytes: wire.to_vec() }),
                 Effect::Unacknowledged => out.push(Output::Unacknowledged { key: key.clone() }),
-                Effect::SendTo(..) | Effect::Deliver(_) | Effect::Cancel | Effect::Fail(_) => {}
+                Effect::SendTo(..) | Effect::Deliver(_) | Effect::Cancel(_) | Effect::Fail(_) => {}
             }
         }
-        self.settle_server(key);
+        self.effects = effects;
+        let deadline = entry.machine.deadline();
+        // A request that was refused is none that a copy of it could be merged with: phones exist that repeat the
+        // CSeq after a 401.
+        let shared = if refused || deadline.is_none() { entry.identity.take() } else { None };
+        match deadline {
+            Some(wake_at) => self.alarms.set(Sleeper::Server(key.number()), &mut entry.alarm, wake_at),
+            None => drop(self.servers.take(key.number())),
+        }
+        self.forget_identity(shared, key);
     }
 
     fn dismiss(&mut self, key: &ServerKey, response: &Message, out: &mut Vec<Output<H>>) {
-        let Some(entry) = self.servers.remove(key) else { return };
-        reset(&mut self.deadlines, Sleeper::Server(key.clone()), entry.wake_at, None);
-        let (Server::Invite { identity, .. } | Server::Other { identity, .. }) = &entry.machine;
-        if self.identities.get(identity) == Some(key) {
-            self.identities.remove(identity);
-        }
+        let Some(entry) = self.servers.take(key.number()) else { return };
+        self.forget_identity(entry.identity, key);
         out.push(Output::Send { to: entry.hop, bytes: response.to_bytes() });
     }
 
-    /// Forgets a client that is over, else notes its next timer.
-    fn settle_client(&mut self, key: &ClientKey) {
-        let Some(entry) = self.clients.get_mut(key) else { return };
-        let (over, wake_at) = match &entry.machine {
-            Client::Invite(machine) => (machine.is_over(), machine.deadline()),
-            Client::Other { machine, .. } => (machine.is_over(), machine.deadline()),
-        };
-        let before = std::mem::replace(&mut entry.wake_at, wake_at);
-        reset(&mut self.deadlines, Sleeper::Client(key.clone()), before, wake_at);
-        if over {
-            self.clients.remove(key);
-        }
-    }
-
-    /// Forgets a server that is over, else notes its next timer.
-    fn settle_server(&mut self, key: &ServerKey) {
-        let Some(entry) = self.servers.get_mut(key) else { return };
-        let (over, wake_at, identity) = match &entry.machine {
-            Server::Invite { machine, identity } => (machine.is_over(), machine.deadline(), identity),
-            Server::Other { machine, identity } => (machine.is_over(), machine.deadline(), identity),
-        };
-        if over && self.identities.get(identity) == Some(key) {
-            self.identities.remove(identity);
-        }
-        let before = std::mem::replace(&mut entry.wake_at, wake_at);
-        reset(&mut self.deadlines, Sleeper::Server(key.clone()), before, wake_at);
-        if over {
-            self.servers.remove(key);
+    fn forget_identity(&mut self, identity: Option<u64>, key: &ServerKey) {
+        if let Some(identity) = identity
+            && self.identities.get(&identity) == Some(&key.number())
+        {
+            self.identities.remove(&identity);
         }
     }
 }
 
-fn reset(
-    deadlines: &mut BTreeSet<(Duration, Sleeper)>,
-    sleeper: Sleeper,
-    before: Option<Duration>,
-    after: Option<Duration>,
-) {
-    if let Some(at) = before {
-        deadlines.remove(&(at, sleeper.clone()));
-    }
-    if let Some(at) = after {
-        deadlines.insert((at, sleeper));
+/// Both sides, as the alarms see them.
+struct Both<'a, H> {
+    clients: &'a mut Table<ClientEntry<H>>,
+    servers: &'a mut Table<ServerEntry<H>>,
+}
+
+impl<H> Sleepers for Both<'_, H> {
+    fn alarm(&mut self, sleeper: Sleeper) -> Option<&mut Alarm> {
+        match sleeper {
+            Sleeper::Client(name) => self.clients.find_mut(name).map(|entry| &mut entry.alarm),
+            Sleeper::Server(name) => self.servers.find_mut(name).map(|entry| &mut entry.alarm),
+        }
     }
 }
 
@@ -435,8 +497,12 @@ fn refuse<H: Hop>(to: &H, response: Response, key: &ServerKey, out: &mut Vec<Out
     out.push(Output::Send { to: to.clone(), bytes: response.to_tag(&stateless_tag(key)).bytes() });
 }
 
+fn refuse_for_now<H: Hop>(to: &H, request: &Message, key: &ServerKey, out: &mut Vec<Output<H>>) {
+    let response = Response::to(request, Status::SERVICE_UNAVAILABLE);
+    refuse(to, response.header(Name::RetryAfter, RETRY_AFTER_FULL_S), key, out);
+}
+
 /// The same request always gets the same tag, though nothing is remembered of it (RFC 3261 §8.2.7).
 fn stateless_tag(key: &ServerKey) -> String {
-    let hash = Sha256::digest(key.to_string().as_bytes());
-    hex(hash.get(..8).unwrap_or_default())
+    key.to_string()
 }

@@ -15,18 +15,26 @@
 //!
 //! It decides nothing about calls and keeps no dialogs. Everything is serde data: a layer can be frozen and thawed.
 
+mod alarms;
 mod client_invite;
 mod client_other;
+mod frozen;
+mod key;
 mod layer;
 mod server_invite;
 mod server_other;
+mod table;
 
+pub use key::{ClientKey, ServerKey};
 pub use layer::Layer;
 
-use crate::{Message, Method, Name, Request, Via};
+use crate::{Message, Method, Name, Request};
 use serde::{Deserialize, Serialize};
-use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
+
+/// Bytes of a message that may have to be sent again.
+type Wire = Arc<[u8]>;
 
 /// The timers of RFC 3261 §17.1.1.1 and how much may be held.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -37,7 +45,8 @@ pub struct Limits {
     pub t2: Duration,
     /// How long a message may stay in the network.
     pub t4: Duration,
-    /// Transactions held; beyond it requests get 503 with Retry-After, and ours fail as [`Failure::Full`].
+    /// Transactions held; beyond it requests get 503 with Retry-After, and ours fail as [`Failure::Full`]. The last
+    /// tenth is kept for INVITE, so that a call can be made when everything else is used up.
     pub transactions_max: usize,
 }
 
@@ -53,6 +62,14 @@ impl Default for Limits {
 }
 
 impl Limits {
+    /// What requests of this method may use of the whole.
+    fn room_for(&self, method: &Method) -> usize {
+        match method {
+            Method::Invite => self.transactions_max,
+            _ => self.transactions_max - self.transactions_max / 10,
+        }
+    }
+
     /// Timers B, F, H, J, L, M.
     fn patience(&self) -> Duration {
         self.t1 * 64
@@ -67,69 +84,6 @@ const TIMER_D: Duration = Duration::from_secs(32);
 
 /// Dialogs that one forked INVITE of ours may open; the answer of a further fork is dropped.
 const FORKS_MAX: usize = 8;
-
-/// Names a client transaction: branch and method (RFC 3261 §17.1.3).
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub struct ClientKey(String);
-
-impl ClientKey {
-    /// The transaction of a request of ours, or of a response to it.
-    #[must_use]
-    pub fn of(message: &Message) -> ClientKey {
-        ClientKey::named(message.via(), message.method())
-    }
-
-    fn named(via: &Via, method: &Method) -> ClientKey {
-        ClientKey(format!("{}|{method}", via.branch().unwrap_or_default()))
-    }
-}
-
-impl fmt::Display for ClientKey {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-/// Names a server transaction: branch, sent-by and method, an ACK under its INVITE (RFC 3261 §17.2.3).
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub struct ServerKey(String);
-
-impl ServerKey {
-    /// The transaction of a request that came.
-    #[must_use]
-    pub fn of(request: &Message) -> ServerKey {
-        match request.method() {
-            Method::Ack => ServerKey::named(request, &Method::Invite),
-            method => ServerKey::named(request, method),
-        }
-    }
-
-    /// The INVITE that a CANCEL is about (RFC 3261 §9.2).
-    fn cancelled_by(cancel: &Message) -> ServerKey {
-        ServerKey::named(cancel, &Method::Invite)
-    }
-
-    fn named(request: &Message, method: &Method) -> ServerKey {
-        let via = request.via();
-        ServerKey(match via.unique_branch() {
-            Some(branch) => format!("{branch}|{}|{method}", via.sent_by()),
-            // RFC 2543 had no unique branch: the request itself is the name.
-            None => format!("2543|{}|{}|{via}|{method}", request.call_id(), identity(request, method)),
-        })
-    }
-}
-
-impl fmt::Display for ServerKey {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-/// What two copies of one request have in common however they travelled (RFC 3261 §8.2.2.2).
-fn identity(request: &Message, method: &Method) -> String {
-    let tag = request.from().tag().unwrap_or_default();
-    format!("{}|{tag}|{}|{method}", request.call_id(), request.cseq().number)
-}
 
 /// What the layer is told.
 #[derive(Debug, Clone, PartialEq)]
@@ -274,13 +228,13 @@ pub enum Output<H> {
 #[derive(Debug, Clone, PartialEq)]
 enum Effect<H> {
     /// To the transaction's hop.
-    Send(Vec<u8>),
+    Send(Wire),
     /// To another hop (the ACK of a 2xx).
-    SendTo(H, Vec<u8>),
+    SendTo(H, Wire),
     /// A response for the user.
     Deliver(Message),
-    /// The CANCEL of this INVITE goes out as a transaction of its own.
-    Cancel,
+    /// This CANCEL goes out as a transaction of its own.
+    Cancel(Message),
     /// The request came to nothing.
     Fail(Failure),
     /// A 2xx without ACK.
@@ -334,7 +288,7 @@ impl Resend {
 /// top Via, Route and CSeq number.
 fn companion(invite: &Message, method: Method, to: &str) -> Option<Message> {
     let mut request = Request::new(method, invite.request_uri()?)
-        .via(invite.via())
+        .header(Name::Via, invite.list(Name::Via).next()?)
         .header(Name::From, invite.header(Name::From)?)
         .header(Name::To, to)
         .call_id(invite.call_id())

@@ -1,7 +1,9 @@
 //! The server side of an INVITE (RFC 3261 §17.2.1 as changed by RFC 6026 §7.1), and the 2xx that is repeated until
 //! its ACK comes (RFC 3261 §13.3.1.4), on every transport, because the loss may be a hop further.
 
-use super::{Effect, Limits, Resend, ServerEvent, TRYING_AFTER};
+use super::key::{same_transaction, via_of};
+use super::{Effect, Limits, Resend, ServerEvent, TRYING_AFTER, Wire};
+use crate::via::ViaRef;
 use crate::{Message, Response, Status};
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
@@ -9,28 +11,57 @@ use std::time::Duration;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 enum State {
     /// Unanswered. `trying_at` is set until the first provisional.
-    Proceeding { trying_at: Option<Duration>, provisional: Option<Message> },
+    Proceeding { request: Message, trying_at: Option<Duration>, provisional: Option<Said> },
     /// Refused; repeats it until the ACK. Timer G is `resend` (unreliable hops only), timer H `give_up_at`.
-    Completed { response: Message, resend: Option<Resend>, give_up_at: Duration },
+    Completed { response: Said, resend: Option<Resend>, give_up_at: Duration },
     /// The ACK of a refusal came; swallows what comes again. Timer I.
     Confirmed { until: Duration },
     /// Answered; repeats the 2xx until the ACK, then waits out timer L.
-    Accepted { response: Message, resend: Option<Resend>, until: Duration },
+    Accepted { response: Said, resend: Option<Resend>, until: Duration },
     /// Over.
     Terminated,
 }
 
+/// A response of ours: what is kept of it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+struct Said {
+    #[serde(with = "crate::frozen")]
+    wire: Wire,
+    /// Our tag.
+    tag: Option<Box<str>>,
+}
+
+impl Said {
+    fn of(response: &Message) -> Said {
+        Said { wire: response.to_wire(), tag: response.to_tag().map(Box::from) }
+    }
+
+    fn send<H>(&self) -> Effect<H> {
+        Effect::Send(self.wire.clone())
+    }
+}
+
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(super) struct ServerInvite {
-    request: Message,
     reliable: bool,
     state: State,
 }
 
 impl ServerInvite {
     pub(super) fn start(now: Duration, request: Message, reliable: bool) -> ServerInvite {
-        let state = State::Proceeding { trying_at: Some(now + TRYING_AFTER), provisional: None };
-        ServerInvite { request, reliable, state }
+        let state = State::Proceeding { request, trying_at: Some(now + TRYING_AFTER), provisional: None };
+        ServerInvite { reliable, state }
+    }
+
+    /// True when a request with this Via is the one that began it, or its ACK or CANCEL.
+    pub(super) fn is_of(&self, via: ViaRef<'_>) -> bool {
+        match &self.state {
+            State::Proceeding { request, .. } => same_transaction(request.via_ref(), via),
+            State::Completed { response, .. } | State::Accepted { response, .. } => {
+                via_of(&response.wire).is_none_or(|ours| same_transaction(ours, via))
+            }
+            State::Confirmed { .. } | State::Terminated => true,
+        }
     }
 
     pub(super) fn is_over(&self) -> bool {
@@ -45,7 +76,7 @@ impl ServerInvite {
     /// The 2xx whose ACK is awaited or was just seen.
     pub(super) fn accepted_tag(&self) -> Option<&str> {
         match &self.state {
-            State::Accepted { response, .. } => response.to().tag(),
+            State::Accepted { response, .. } => response.tag.as_deref(),
             _ => None,
         }
     }
@@ -60,7 +91,7 @@ impl ServerInvite {
         match &self.state {
             State::Proceeding { provisional: Some(response), .. }
             | State::Completed { response, .. }
-            | State::Accepted { response, .. } => response.to().tag(),
+            | State::Accepted { response, .. } => response.tag.as_deref(),
             _ => None,
         }
     }
@@ -84,8 +115,8 @@ impl ServerInvite {
         out: &mut Vec<Effect<H>>,
     ) {
         self.state = match std::mem::replace(&mut self.state, State::Terminated) {
-            State::Proceeding { trying_at, provisional } => {
-                self.proceeding(now, limits, (trying_at, provisional), event, out)
+            State::Proceeding { request, trying_at, provisional } => {
+                self.proceeding(now, limits, (request, trying_at, provisional), event, out)
             }
             State::Completed { response, resend, give_up_at } => {
                 self.completed(now, limits, (response, resend, give_up_at), event, out)
@@ -105,36 +136,43 @@ impl ServerInvite {
         &self,
         now: Duration,
         limits: &Limits,
-        (trying_at, provisional): (Option<Duration>, Option<Message>),
+        (request, trying_at, provisional): (Message, Option<Duration>, Option<Said>),
         event: ServerEvent<'_>,
         out: &mut Vec<Effect<H>>,
     ) -> State {
         match event {
             ServerEvent::Respond(response) => {
-                out.push(Effect::Send(response.to_bytes()));
-                self.responded(now, limits, response)
+                let said = Said::of(response);
+                out.push(said.send());
+                self.responded(now, limits, request, (response.status(), said))
             }
             ServerEvent::Again if provisional.is_some() => {
-                out.extend(provisional.iter().map(|response| Effect::Send(response.to_bytes())));
-                State::Proceeding { trying_at, provisional }
+                out.extend(provisional.iter().map(Said::send));
+                State::Proceeding { request, trying_at, provisional }
             }
             ServerEvent::Tick if trying_at.is_none_or(|at| now < at) => {
-                State::Proceeding { trying_at, provisional }
+                State::Proceeding { request, trying_at, provisional }
             }
             ServerEvent::Again | ServerEvent::Tick => {
-                let trying = Response::to(&self.request, Status::TRYING).message().ok();
-                out.extend(trying.iter().map(|response| Effect::Send(response.to_bytes())));
-                State::Proceeding { trying_at: None, provisional: trying }
+                let trying = Response::to(&request, Status::TRYING).message().ok().map(|it| Said::of(&it));
+                out.extend(trying.iter().map(Said::send));
+                State::Proceeding { request, trying_at: None, provisional: trying }
             }
-            ServerEvent::Ack => State::Proceeding { trying_at, provisional },
+            ServerEvent::Ack => State::Proceeding { request, trying_at, provisional },
         }
     }
 
-    fn responded(&self, now: Duration, limits: &Limits, response: &Message) -> State {
-        let status = response.status().unwrap_or(Status::TRYING);
-        let (response, until) = (response.clone(), now + limits.patience());
+    fn responded(
+        &self,
+        now: Duration,
+        limits: &Limits,
+        request: Message,
+        (status, response): (Option<Status>, Said),
+    ) -> State {
+        let status = status.unwrap_or(Status::TRYING);
+        let until = now + limits.patience();
         if status.is_provisional() {
-            State::Proceeding { trying_at: None, provisional: Some(response) }
+            State::Proceeding { request, trying_at: None, provisional: Some(response) }
         } else if status.is_success() {
             State::Accepted { response, resend: Some(Resend::starting(now, limits.t1)), until }
         } else {
@@ -147,7 +185,7 @@ impl ServerInvite {
         &self,
         now: Duration,
         limits: &Limits,
-        (response, resend, give_up_at): (Message, Option<Resend>, Duration),
+        (response, resend, give_up_at): (Said, Option<Resend>, Duration),
         event: ServerEvent<'_>,
         out: &mut Vec<Effect<H>>,
     ) -> State {
@@ -155,7 +193,7 @@ impl ServerInvite {
             ServerEvent::Ack if self.reliable => return State::Terminated,
             ServerEvent::Ack => return State::Confirmed { until: now + limits.t4 },
             ServerEvent::Tick if give_up_at <= now => return State::Terminated,
-            ServerEvent::Again => out.push(Effect::Send(response.to_bytes())),
+            ServerEvent::Again => out.push(response.send()),
             ServerEvent::Tick | ServerEvent::Respond(_) => {}
         }
         let resend = repeat(now, limits, &response, resend, event, out);
@@ -166,7 +204,7 @@ impl ServerInvite {
 fn accepted<H>(
     now: Duration,
     limits: &Limits,
-    (response, resend, until): (Message, Option<Resend>, Duration),
+    (response, resend, until): (Said, Option<Resend>, Duration),
     event: ServerEvent<'_>,
     out: &mut Vec<Effect<H>>,
 ) -> State {
@@ -189,7 +227,7 @@ fn accepted<H>(
 fn repeat<H>(
     now: Duration,
     limits: &Limits,
-    response: &Message,
+    response: &Said,
     resend: Option<Resend>,
     event: ServerEvent<'_>,
     out: &mut Vec<Effect<H>>,
@@ -198,6 +236,6 @@ fn repeat<H>(
     if !matches!(event, ServerEvent::Tick) || !resend.is_due(now) {
         return Some(resend);
     }
-    out.push(Effect::Send(response.to_bytes()));
+    out.push(response.send());
     Some(resend.next(now, limits.t2))
 }

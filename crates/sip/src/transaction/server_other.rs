@@ -1,6 +1,8 @@
 //! The server side of any other request (RFC 3261 §17.2.2).
 
-use super::{Effect, Limits, ServerEvent};
+use super::key::{same_transaction, via_of};
+use super::{Effect, Limits, ServerEvent, Wire};
+use crate::via::ViaRef;
 use crate::{Message, Status};
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
@@ -8,11 +10,19 @@ use std::time::Duration;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 enum State {
     /// Nobody has answered. Forgotten after 64*T1, when the client no longer waits (RFC 4320 §4.1).
-    Trying { forget_at: Duration },
+    Trying { request: Message, forget_at: Duration },
     /// A provisional was given.
-    Proceeding { provisional: Message, forget_at: Duration },
+    Proceeding {
+        #[serde(with = "crate::frozen")]
+        provisional: Wire,
+        forget_at: Duration,
+    },
     /// Answered; repeats it when asked. Timer J.
-    Completed { response: Message, until: Duration },
+    Completed {
+        #[serde(with = "crate::frozen")]
+        response: Wire,
+        until: Duration,
+    },
     /// Over.
     Terminated,
 }
@@ -24,17 +34,28 @@ pub(super) struct ServerOther {
 }
 
 impl ServerOther {
-    pub(super) fn start(now: Duration, limits: &Limits, reliable: bool) -> ServerOther {
-        ServerOther { reliable, state: State::Trying { forget_at: now + limits.patience() } }
+    pub(super) fn start(now: Duration, limits: &Limits, request: Message, reliable: bool) -> ServerOther {
+        ServerOther { reliable, state: State::Trying { request, forget_at: now + limits.patience() } }
     }
 
     pub(super) fn is_over(&self) -> bool {
         matches!(self.state, State::Terminated)
     }
 
+    /// True when a request with this Via is the one that began it.
+    pub(super) fn is_of(&self, via: ViaRef<'_>) -> bool {
+        match &self.state {
+            State::Trying { request, .. } => same_transaction(request.via_ref(), via),
+            State::Proceeding { provisional: wire, .. } | State::Completed { response: wire, .. } => {
+                via_of(wire).is_none_or(|ours| same_transaction(ours, via))
+            }
+            State::Terminated => true,
+        }
+    }
+
     pub(super) fn deadline(&self) -> Option<Duration> {
         match &self.state {
-            State::Trying { forget_at: at } | State::Proceeding { forget_at: at, .. } => Some(*at),
+            State::Trying { forget_at: at, .. } | State::Proceeding { forget_at: at, .. } => Some(*at),
             State::Completed { until, .. } => Some(*until),
             State::Terminated => None,
         }
@@ -48,16 +69,18 @@ impl ServerOther {
         out: &mut Vec<Effect<H>>,
     ) {
         self.state = match std::mem::replace(&mut self.state, State::Terminated) {
-            State::Trying { forget_at } => match event {
+            State::Trying { request, forget_at } => match event {
                 ServerEvent::Respond(response) => self.responded(now, limits, response, forget_at, out),
                 ServerEvent::Tick if forget_at <= now => State::Terminated,
-                ServerEvent::Again | ServerEvent::Ack | ServerEvent::Tick => State::Trying { forget_at },
+                ServerEvent::Again | ServerEvent::Ack | ServerEvent::Tick => {
+                    State::Trying { request, forget_at }
+                }
             },
             State::Proceeding { provisional, forget_at } => match event {
                 ServerEvent::Respond(response) => self.responded(now, limits, response, forget_at, out),
                 ServerEvent::Tick if forget_at <= now => State::Terminated,
                 ServerEvent::Again => {
-                    out.push(Effect::Send(provisional.to_bytes()));
+                    out.push(Effect::Send(provisional.clone()));
                     State::Proceeding { provisional, forget_at }
                 }
                 ServerEvent::Ack | ServerEvent::Tick => State::Proceeding { provisional, forget_at },
@@ -65,7 +88,7 @@ impl ServerOther {
             State::Completed { response, until } => match event {
                 ServerEvent::Tick if until <= now => State::Terminated,
                 ServerEvent::Again => {
-                    out.push(Effect::Send(response.to_bytes()));
+                    out.push(Effect::Send(response.clone()));
                     State::Completed { response, until }
                 }
                 ServerEvent::Respond(_) | ServerEvent::Ack | ServerEvent::Tick => {
@@ -84,14 +107,14 @@ impl ServerOther {
         forget_at: Duration,
         out: &mut Vec<Effect<H>>,
     ) -> State {
-        out.push(Effect::Send(response.to_bytes()));
-        let response = response.clone();
+        let wire = response.to_wire();
+        out.push(Effect::Send(wire.clone()));
         if response.status().is_some_and(Status::is_provisional) {
-            State::Proceeding { provisional: response, forget_at }
+            State::Proceeding { provisional: wire, forget_at }
         } else if self.reliable {
             State::Terminated
         } else {
-            State::Completed { response, until: now + limits.patience() }
+            State::Completed { response: wire, until: now + limits.patience() }
         }
     }
 }
