@@ -49,23 +49,43 @@ impl<'a> Packet<'a> {
     /// # Errors
     /// [`RtpError`]; the packet is to be dropped.
     pub fn parse(bytes: &'a [u8]) -> Result<Packet<'a>, RtpError> {
-        let (fixed, rest) = bytes.split_first_chunk::<HEADER_BYTES>().ok_or(RtpError::Truncated)?;
-        let [first, second, s0, s1, t0, t1, t2, t3, c0, c1, c2, c3] = *fixed;
-        if first >> 6 != VERSION {
-            return Err(RtpError::Version(first >> 6));
-        }
-        let header = Header {
-            marker: second & 0x80 != 0,
-            payload_type: second & 0x7f,
-            sequence: u16::from_be_bytes([s0, s1]),
-            timestamp: u32::from_be_bytes([t0, t1, t2, t3]),
-            ssrc: u32::from_be_bytes([c0, c1, c2, c3]),
-        };
-        let rest = rest.get(usize::from(first & 0x0f) * 4..).ok_or(RtpError::Truncated)?;
-        let rest = if first & 0x10 != 0 { after_extension(rest)? } else { rest };
-        let payload = if first & 0x20 != 0 { before_padding(rest)? } else { rest };
+        let (header, length) = head(bytes)?;
+        let rest = bytes.get(length..).ok_or(RtpError::Truncated)?;
+        let padded = bytes.first().is_some_and(|first| first & 0x20 != 0);
+        let payload = if padded { before_padding(rest)? } else { rest };
         Ok(Packet { header, payload })
     }
+}
+
+/// Reads the header alone, and how many bytes it has with contributing sources and extension. What follows may be
+/// encrypted, its padding too.
+///
+/// # Errors
+/// [`RtpError`]; the packet is to be dropped.
+pub fn head(bytes: &[u8]) -> Result<(Header, usize), RtpError> {
+    let (fixed, rest) = bytes.split_first_chunk::<HEADER_BYTES>().ok_or(RtpError::Truncated)?;
+    let [first, second, s0, s1, t0, t1, t2, t3, c0, c1, c2, c3] = *fixed;
+    if first >> 6 != VERSION {
+        return Err(RtpError::Version(first >> 6));
+    }
+    let header = Header {
+        marker: second & 0x80 != 0,
+        payload_type: second & 0x7f,
+        sequence: u16::from_be_bytes([s0, s1]),
+        timestamp: u32::from_be_bytes([t0, t1, t2, t3]),
+        ssrc: u32::from_be_bytes([c0, c1, c2, c3]),
+    };
+    let rest = rest.get(usize::from(first & 0x0f) * 4..).ok_or(RtpError::Truncated)?;
+    let rest = if first & 0x10 != 0 { after_extension(rest)? } else { rest };
+    Ok((header, bytes.len() - rest.len()))
+}
+
+/// Who sent an RTCP packet (RFC 3550 § 6.4): `None` when it is none, or its first length is a lie.
+#[must_use]
+pub fn rtcp_sender(bytes: &[u8]) -> Option<u32> {
+    let ([_, _, l0, l1, s0, s1, s2, s3], _) = bytes.split_first_chunk::<8>()?;
+    let words = usize::from(u16::from_be_bytes([*l0, *l1])) + 1;
+    (is_rtcp(bytes) && words >= 2).then(|| u32::from_be_bytes([*s0, *s1, *s2, *s3]))
 }
 
 fn after_extension(bytes: &[u8]) -> Result<&[u8], RtpError> {
