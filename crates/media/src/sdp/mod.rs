@@ -3,11 +3,23 @@
 //! What we do not interpret (`b=`, `k=`, unknown attributes, other media) is kept and printed again, so a
 //! description that passes through stays what it was. Lines end with CRLF when printed; LF alone is read too.
 
+//!
+//! Three ways to use it: [`glance`] tells whether a description may pass as it is, [`Session::anchor`] turns one so that
+//! media come to us, and the offer and answer of a phone of our own are in `negotiate`.
+
+mod anchor;
+mod crypto;
+mod glance;
 mod negotiate;
 mod parse;
 mod print;
+mod profile;
 
+pub use anchor::Placed;
+pub use crypto::Crypto;
+pub use glance::{Glance, glance};
 pub use negotiate::{Codec, Local, Negotiated, NegotiationError, accept_answer, answer, offer};
+pub use profile::Profile;
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -266,5 +278,7 @@ fn rtpmap(value: &str) -> Option<(u8, RtpMap)> {
     Some((payload_type.parse().ok()?, map))
 }
 
+#[cfg(test)]
+mod anchor_tests;
 #[cfg(test)]
 mod tests;
