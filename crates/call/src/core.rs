@@ -9,7 +9,7 @@ use crate::names::Names;
 use crate::owed::Owed;
 use crate::owner::{Brake, Owners};
 use crate::record::CallId;
-use crate::session::{Passed, Session, Side, Step};
+use crate::session::{Desk, Passed, Session, Side, Step};
 use crate::settings::{EdgeConfig, Place};
 use crate::shard::{ShardId, Sorter};
 use model::routing::Uplink;
@@ -19,8 +19,8 @@ use serde::{Deserialize, Serialize};
 use sip::digest::Challenger;
 use sip::transaction::{Input as LayerInput, Layer, Limits, Output as LayerOutput};
 use sip::{
-    ClientKey, Host, Message, Method, Name, NameAddr, Request, Response, ServerKey, Status, Transport, Uri,
-    Via,
+    ClientKey, Host, Message, Method, Name, NameAddr, Request, Response, ServerKey, Status, Tokens, Transport,
+    Uri, Via,
 };
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
@@ -121,6 +121,8 @@ pub(crate) struct Held {
     /// By our own tag, which nobody can guess.
     dialogs: BTreeMap<String, (CallId, Side)>,
     belongings: BTreeMap<CallId, Belongings>,
+    /// Anchored media.
+    pub(crate) media: Desk,
 }
 
 impl Held {
@@ -141,6 +143,7 @@ impl Held {
             serving: BTreeMap::new(),
             dialogs: BTreeMap::new(),
             belongings: BTreeMap::new(),
+            media: Desk::default(),
         }
     }
 }
@@ -154,6 +157,8 @@ pub(crate) struct Core {
     /// The records in force, shared by all shards.
     pub(crate) tables: Arc<Tables>,
     pub(crate) tokens: Names,
+    /// Keys of media, and the order of its ports.
+    pub(crate) secrets: Tokens,
     pub(crate) brake: Brake,
     pub(crate) challenger: Challenger,
     pub(crate) held: Held,
@@ -180,6 +185,7 @@ impl Core {
             config: Arc::clone(config),
             tables: Arc::default(),
             tokens: Names::new(id, keys.seal, seed),
+            secrets: Tokens::new(seed),
             brake: Brake::default(),
             challenger: Challenger::new(&config.realm, keys.nonces, id.0),
             held,
@@ -322,7 +328,8 @@ impl Core {
     }
 
     /// The call is over: nothing is told to it any more. Returns who is counted as having begun it.
-    pub(crate) fn forget(&mut self, call: CallId) -> Option<Extension> {
+    pub(crate) fn forget(&mut self, now: Duration, call: CallId) -> Option<Extension> {
+        self.held.media.close_all_of(now, call);
         let belongings = self.held.belongings.remove(&call)?;
         for key in &belongings.clients {
             self.held.purposes.remove(key);

@@ -3,6 +3,7 @@
 use crate::binding::BindingChange;
 use crate::hop::Hop;
 use crate::record::{CallId, CallRecord, CallView};
+use media::relay::{Order, Report};
 use model::{Change, Record};
 use serde::{Deserialize, Serialize};
 use sip::{Flow, Message};
@@ -37,6 +38,8 @@ pub enum Input {
     Cluster(ClusterSide),
     /// An operator ends a call.
     HangUp(CallId),
+    /// The relay of a call's media tells something.
+    Media(Report),
     /// No new calls but emergency calls: the process is about to stop.
     Drain,
     /// Time has passed.
@@ -57,8 +60,11 @@ pub enum Output {
     Binding(BindingChange),
     /// A call in progress has changed.
     CallChanged(CallView),
-    /// A call has ended: its one record at this edge.
+    /// A call has ended: its one record at this edge. Of an anchored call it comes when the relay has said what was
+    /// carried, a second later at most.
     Ended(CallRecord),
+    /// What the relay of a call's media is told. A stream that is opened is closed, always.
+    Media(Order),
     /// Something went wrong that an operator should know.
     Fault(Fault),
 }
@@ -82,6 +88,9 @@ pub enum Fault {
     /// A limit is reached, by its name in `settings`.
     #[error("limit reached: {0}")]
     Limit(&'static str),
+    /// Another program has a port of the range of media: one call carries nothing.
+    #[error("a media port cannot be opened: is another program using the range?")]
+    MediaPort,
     /// Our own bug: a message that could not be built.
     #[error("a message could not be built: {0}")]
     Unbuildable(String),

@@ -3,6 +3,7 @@
 //! The originating edge writes *the* call record, the terminating edge a leg record; both carry the same
 //! session (RFC 7989). A call between two phones of one edge has one record, the originating one.
 
+use crate::session::CallMedia;
 use model::routing::Step;
 use model::{Cause, MemberNumber};
 use serde::{Deserialize, Serialize};
@@ -86,6 +87,9 @@ pub struct CallRecord {
     /// The transfers it saw, the first first. Its caller stays who began it.
     #[serde(default)]
     pub transfers: Vec<Transfer>,
+    /// Its media at this edge.
+    #[serde(default)]
+    pub media: CallMedia,
 }
 
 /// One party of a call gave it to somebody else.
@@ -111,7 +115,7 @@ pub enum Progress {
     Ringing,
     /// Answered.
     Talking,
-    /// Over; its record follows in the same step.
+    /// Over; its record follows in the same step, or when its relay has said what was carried.
     Ended,
 }
 
@@ -139,4 +143,7 @@ pub struct CallView {
     /// The transfers it has seen, the first first.
     #[serde(default)]
     pub transfers: Vec<Transfer>,
+    /// Its media at this edge.
+    #[serde(default)]
+    pub media: CallMedia,
 }

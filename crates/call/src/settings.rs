@@ -1,5 +1,6 @@
 //! What an edge is told when it is made: who it is, its timings and its limits.
 
+use crate::session::MediaSettings;
 use model::MemberNumber;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
@@ -74,6 +75,9 @@ pub struct EdgeConfig {
     pub md5_only_agents: Vec<String>,
     /// Into how many shards it divides its work (DESIGN § 3), 1 to [`SHARDS_MAX`]. Default 1.
     pub shards: u8,
+    /// When media go through it, and through which ports.
+    #[serde(default)]
+    pub media: MediaSettings,
     /// Its timings.
     pub settings: EdgeSettings,
 }
@@ -89,7 +93,7 @@ impl EdgeConfig {
         let settings = EdgeSettings::default();
         let md5_only_agents = MD5_ONLY_AGENTS.iter().map(|agent| (*agent).to_owned()).collect();
         let realm = realm.to_owned();
-        EdgeConfig { member, place, realm, aliases: Vec::new(), md5_only_agents, shards: 1, settings }
+        EdgeConfig { member, place, realm, aliases: Vec::new(), md5_only_agents, shards: 1, media: MediaSettings::default(), settings }
     }
 
     /// The same with so many shards.

@@ -6,6 +6,10 @@
 //! not here but in the state folder, because it changes while the process runs.
 
 use crate::shell::phones::Ports;
+mod media;
+
+pub use media::MediaConfig;
+
 use model::{HardwareType, Release};
 use serde::{Deserialize, Serialize};
 use std::net::IpAddr;
@@ -84,6 +88,9 @@ pub struct Config {
     /// Seconds a stop (SIGTERM) waits for calls in progress to end by themselves, 0 to 86400.
     #[serde(default)]
     pub drain_seconds: u32,
+    /// How media travel.
+    #[serde(default)]
+    pub media: MediaConfig,
     /// What is logged, in the words of tracing's filter: `info`, `warn`, `ipbx=debug`.
     #[serde(default = "default_log")]
     pub log: String,
@@ -145,6 +152,7 @@ impl Config {
             hardware_type: default_hardware_type(),
             release: default_release(),
             drain_seconds: 0,
+            media: MediaConfig::default(),
             log: default_log(),
             log_numbers: false,
         }
@@ -193,6 +201,9 @@ impl Config {
         }
         if self.sip_shards == 0 || self.sip_shards > SIP_SHARDS_MAX {
             return invalid("sip_shards", "1 to 16 threads");
+        }
+        if let Some((field, reason)) = self.media.fault() {
+            return invalid(field, reason);
         }
         if self.dir.as_os_str().is_empty() {
             return invalid("dir", "the path of a folder is needed");
@@ -258,6 +269,21 @@ mod tests {
         assert!(fault.contains("must differ"), "{fault}");
         assert!(parse("dir = \"x\"\nsip_tls_port = 5060\n").is_err());
         assert!(parse("dir = \"x\"\nsip_port = 0\nsip_tls_port = 0\nweb_port = 0\nlink_port = 0\n").is_ok());
+    }
+
+    #[test]
+    fn media_settings_that_cannot_be_are_refused_by_name() {
+        for (line, field) in [
+            ("first_port = 80", "media.first_port"),
+            ("last_port = 20002", "media.first_port"),
+            ("silence_seconds = 1", "media.silence_seconds"),
+            ("threads = 0", "media.threads"),
+        ] {
+            let fault = parse(&format!("dir = \"x\"\n[media]\n{line}\n")).unwrap_err().to_string();
+            assert!(fault.contains(field), "{fault}");
+        }
+        let config = parse("dir = \"x\"\n[media]\nanchor = \"always\"\naddress = \"203.0.113.5\"\n").unwrap();
+        assert_eq!(config.media.settings().anchor, call::AnchorWhen::Always);
     }
 
     #[test]

@@ -12,6 +12,7 @@ use crate::shell::engine::{self, Engine, EngineHandle, EngineSlot};
 use crate::shell::link::connection::Connections;
 use crate::shell::link::dial::Dialler;
 use crate::shell::link::{self, LinkHandle, listen, tls};
+use crate::shell::media::{self, MediaRelay};
 use crate::shell::members::Members;
 use crate::shell::phones::tls::PhoneTlsError;
 use crate::shell::phones::{self, ListenError, Phones};
@@ -100,6 +101,7 @@ pub struct Running {
     pub dialler: Option<Dialler>,
     /// On a cluster server: where nodes dial.
     pub link_address: Option<SocketAddr>,
+    media: MediaRelay,
     slot: EngineSlot,
     threads: Mutex<Option<Threads>>,
     tasks: TaskTracker,
@@ -155,6 +157,7 @@ impl Running {
         };
         let mut first = Vec::new();
         let calls = call_side(ground, &role, loaded, now, &mut first)?;
+        let media = media_relay(ground, &engine)?;
         let engine_around = engine::Surroundings {
             clock: ground.clock,
             phones: ground.phones.clone(),
@@ -163,6 +166,7 @@ impl Running {
             runtime: ground.runtime.clone(),
             live: ground.live.clone(),
             hub: ground.hub.clone(),
+            media: media.clone(),
             uploads: role.name() == RoleName::Node,
         };
         let engine_threads =
@@ -185,6 +189,7 @@ impl Running {
             members,
             dialler,
             link_address,
+            media,
             slot: ground.slot.clone(),
             threads,
             tasks,
@@ -209,10 +214,10 @@ impl Running {
         self.slot.set(None);
         self.engine.stop();
         let threads = self.threads.lock().unwrap_or_else(PoisonError::into_inner).take();
-        let (link, keep_in) = (self.link.clone(), keep_in.cloned());
+        let (link, media, keep_in) = (self.link.clone(), self.media.clone(), keep_in.cloned());
         let joined = tokio::task::spawn_blocking(move || {
             if let Some(threads) = threads {
-                threads.end(&link, keep_in.as_ref());
+                threads.end(&link, &media, keep_in.as_ref());
             }
         });
         if joined.await.is_err() {
@@ -235,14 +240,15 @@ struct Threads {
 
 impl Threads {
     /// Waits for those of the engine, which was told to stop, keeps what they held, and ends the link.
-    fn end(self, link: &LinkHandle, keep_in: Option<&RuntimeStore>) {
+    fn end(self, link: &LinkHandle, media: &MediaRelay, keep_in: Option<&RuntimeStore>) {
         let count = self.engine.len();
         let stopped: Vec<Engine> = self.engine.into_iter().filter_map(|thread| thread.join().ok()).collect();
         if stopped.len() < count {
             tracing::error!("a thread of the engine had panicked: its calls are lost");
         } else if let (Some(side), Some(runtime)) = (engine::joined(stopped), keep_in) {
-            freeze(&side, runtime);
+            freeze(&side, media, runtime);
         }
+        drop(media.freeze());
         link.stop();
         if self.link.join().is_err() {
             tracing::error!("the thread of the link had panicked");
@@ -252,14 +258,16 @@ impl Threads {
 
 /// Keeps the calls that are still up for the process that follows. Connections end with this one; phones on UDP and the
 /// other members notice nothing.
-fn freeze(side: &CallSide, runtime: &RuntimeStore) {
-    let calls = side.edge().calls().len();
-    if calls + side.edge().owed() == 0 {
+fn freeze(side: &CallSide, media: &MediaRelay, runtime: &RuntimeStore) {
+    let edge = side.edge();
+    let calls = edge.calls().len();
+    if calls + edge.owed() + edge.unwritten() == 0 {
         return;
     }
     let kept = side.freeze().map_err(|fault| fault.to_string()).and_then(|value| {
-        let write = RuntimeWrite::Freeze { name: FROZEN.to_owned(), value };
-        runtime.write(vec![write]).map_err(|fault| fault.to_string())
+        let kept = |name: &str, value| RuntimeWrite::Freeze { name: name.to_owned(), value };
+        let writes = vec![kept(FROZEN, value), kept(FROZEN_MEDIA, media.freeze())];
+        runtime.write(writes).map_err(|fault| fault.to_string())
     });
     match kept {
         Ok(()) => tracing::info!(calls, "calls kept for the next start"),
@@ -275,8 +283,27 @@ fn load(ground: &Ground, role: &Role) -> Result<Loaded, StartError> {
     Ok(Loaded { position: snapshot.position, records: snapshot.records, bindings })
 }
 
-/// The name of the frozen edge in the store.
+/// The names of the frozen edge and of its media in the store.
 const FROZEN: &str = "edge";
+const FROZEN_MEDIA: &str = "media";
+
+/// The relays: their streams are opened by the call side, and go on where the process before stopped.
+fn media_relay(ground: &Ground, engine: &EngineHandle) -> Result<MediaRelay, StartError> {
+    let frozen = ground.runtime.frozen(FROZEN_MEDIA)?;
+    if frozen.is_some() {
+        ground.runtime.write(vec![RuntimeWrite::RemoveFrozen(FROZEN_MEDIA.to_owned())])?;
+    }
+    let engine = engine.clone();
+    let config = &ground.config.media;
+    let beginning = media::Beginning {
+        clock: ground.clock,
+        threads: usize::from(config.threads),
+        silence: config.settings().silence,
+        frozen,
+        listener: Arc::new(move |report| engine.tell(crate::member::CallInput::Media(report))),
+    };
+    MediaRelay::start(beginning).map_err(StartError::Thread)
+}
 
 /// The call side: as it stopped if this process follows one that did, else with the registrations on disk.
 fn call_side(
@@ -286,7 +313,7 @@ fn call_side(
     now: Duration,
     first: &mut Vec<CallOutput>,
 ) -> Result<CallSide, StartError> {
-    let config = call_config(role, loaded, ground.config.sip_shards)?;
+    let config = call_config(ground, role, loaded)?;
     let Some(frozen) = ground.runtime.frozen(FROZEN)? else { return Ok(CallSide::new(now, config, first)) };
     // Whatever comes of it, it is not thawed twice: a second start would bring back calls that have ended.
     ground.runtime.write(vec![RuntimeWrite::RemoveFrozen(FROZEN.to_owned())])?;
@@ -306,7 +333,7 @@ fn call_side(
     }
 }
 
-fn call_config(role: &Role, loaded: Loaded, shards: u8) -> Result<CallSideConfig, StartError> {
+fn call_config(ground: &Ground, role: &Role, loaded: Loaded) -> Result<CallSideConfig, StartError> {
     let place = match role {
         Role::Independent { .. } => Place::Independent,
         Role::ClusterServer { .. } => Place::ClusterServer,
@@ -315,7 +342,8 @@ fn call_config(role: &Role, loaded: Loaded, shards: u8) -> Result<CallSideConfig
     let cluster: ClusterId = role.cluster().id.clone();
     let mut edge = EdgeConfig::new(role.member(), place, cluster.as_str());
     edge.aliases.push("localhost".to_owned());
-    edge.shards = shards;
+    edge.shards = ground.config.sip_shards;
+    edge.media = ground.config.media.settings();
     Ok(CallSideConfig { cluster, edge, seed: random()?, records: loaded.records, bindings: loaded.bindings })
 }
 

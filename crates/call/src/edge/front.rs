@@ -2,8 +2,10 @@
 
 use crate::core::Keys;
 use crate::io::{Fault, Input, Output};
+use crate::session::Desk;
 use crate::settings::EdgeConfig;
 use crate::shard::{ShardId, ShardInput, Sorter};
+use media::relay::Report;
 use model::tables::Tables;
 use std::sync::Arc;
 
@@ -74,10 +76,17 @@ impl Front {
             }
             Input::Cluster(side) => (Whom::All, ShardInput::Cluster(side)),
             Input::HangUp(call) => (Whom::All, ShardInput::HangUp(call)),
+            Input::Media(report) => (Whom::One(shard_of(&report)), ShardInput::Media(report)),
             Input::Drain => (Whom::All, ShardInput::Drain),
             Input::Tick => (Whom::All, ShardInput::Tick),
         }
     }
+}
+
+/// The shard that has opened the stream.
+fn shard_of(report: &Report) -> ShardId {
+    let (Report::Failed(id) | Report::Silent(id) | Report::Heard(id) | Report::Closed(id, ..)) = report;
+    ShardId(Desk::shard_of(*id))
 }
 
 impl ShardInput {
@@ -85,7 +94,7 @@ impl ShardInput {
     #[must_use]
     pub fn again(&self) -> Option<ShardInput> {
         match self {
-            ShardInput::Sip { .. } | ShardInput::Word(_) => None,
+            ShardInput::Sip { .. } | ShardInput::Word(_) | ShardInput::Media(_) => None,
             ShardInput::FlowClosed(flow) => Some(ShardInput::FlowClosed(*flow)),
             ShardInput::Tables(tables) => Some(ShardInput::Tables(Arc::clone(tables))),
             ShardInput::Cluster(side) => Some(ShardInput::Cluster(*side)),

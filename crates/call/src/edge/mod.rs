@@ -170,6 +170,18 @@ impl Edge {
         self.shards.iter().flat_map(|shard| shard.bans(now)).collect()
     }
 
+    /// Streams that are anchored.
+    #[must_use]
+    pub fn streams(&self) -> usize {
+        self.shards.iter().map(Shard::streams).sum()
+    }
+
+    /// Records that wait for the last figures of their media.
+    #[must_use]
+    pub fn unwritten(&self) -> usize {
+        self.shards.iter().map(Shard::unwritten).sum()
+    }
+
     /// BYEs owed to other members.
     #[must_use]
     pub fn owed(&self) -> usize {

@@ -3,7 +3,7 @@
 use super::leg::{Leg, supports};
 use super::offering::{Branch, Incoming, Offering, Reached};
 use super::reliable::Reliable;
-use super::{Facts, Session, Side, State, identity, watch};
+use super::{Facts, Session, Side, State, identity, media, watch};
 use crate::core::{ALLOW, Purpose, Turn};
 use crate::headers;
 use crate::hop::Hop;
@@ -70,6 +70,7 @@ pub(crate) fn begin(
             return None;
         }
     };
+    facts.media = media::Media::of(&from, &invite);
     turn.core.bind_tag(&tag, facts.call, Side::Caller);
     turn.core.bind_server(&key, facts.call);
     let leg = Leg::new(turn, Side::Caller, &from, dialog, facts.shown_to(Side::Caller), &invite);
@@ -89,7 +90,8 @@ pub(crate) fn begin(
     let caller = Incoming { leg, invite, key, reliable };
     let mut offering = Offering { caller, branches, ring_until, modify: None };
     if offering.branches.is_empty() {
-        offering.refuse(&facts, turn, Cause::TemporaryFailure, EndedBy::System);
+        let cause = facts.media.refusal().unwrap_or(Cause::TemporaryFailure);
+        offering.refuse(&facts, turn, cause, EndedBy::System);
         return None;
     }
     Some(Session { facts, state: State::Offering(offering) })
@@ -136,10 +138,7 @@ fn send(turn: &mut Turn<'_>, facts: &mut Facts, summons: &Summons<'_>, target: T
     let request = facts.tell_diversions(turn, &hop, party, request);
     let request = extensions(turn, summons, &hop, request);
     let request = if facts.emergency { request.header(Name::Priority, headers::EMERGENCY) } else { request };
-    let request = match summons.offer {
-        Some(offer) => request.body_of(offer),
-        None => request,
-    };
+    let request = media::attach(turn, facts, &tag, (&hop, &uri), summons.offer, request)?;
     let (key, invite) = turn.request(&hop, request, Purpose::Invite(facts.call))?;
     let (party, sent) = (party.clone(), turn.now);
     Some(Branch { key, hop, invite, reached: Reached::Nothing, party, sent, early: None, rseq: None })

@@ -1,4 +1,5 @@
-//! A session: one call at this edge, as a B2BUA of two legs (RFC 7092: signalling only, media stays direct).
+//! A session: one call at this edge, as a B2BUA of two legs (RFC 7092: signalling only, media stays direct where it can;
+//! see `media`).
 //!
 //! ```text
 //!   Offering ── 2xx ──────────> Talking ── BYE ───────────────────> (over)
@@ -23,6 +24,7 @@ mod invite;
 mod joining;
 mod leg;
 mod liveness;
+mod media;
 mod modify;
 mod offering;
 mod parting;
@@ -36,6 +38,8 @@ pub(crate) use answer::hang_up_stray;
 pub(crate) use exchange::Passed;
 pub(crate) use invite::{Target, begin};
 pub(crate) use leg::Leg;
+pub(crate) use media::{Desk, Media};
+pub use media::{AnchorWhen, CallMedia, MediaPath, MediaSettings, MediaTraffic, PortRange};
 
 use crate::core::Turn;
 use crate::hop::Hop;
@@ -124,6 +128,7 @@ pub(crate) struct Facts {
     pub(crate) diversions: Vec<Diversion>,
     /// The transfers it has seen, the first first.
     pub(crate) transfers: Vec<Transfer>,
+    pub(crate) media: Media,
 }
 
 /// Where a number leads, when a session has asked.
@@ -193,7 +198,10 @@ pub(crate) struct Asked {
 impl Session {
     /// The next state of the call, or none when it is over.
     pub(crate) fn handle(self, turn: &mut Turn<'_>, event: Event) -> Option<Session> {
-        let Session { mut facts, state } = self;
+        let Session { mut facts, mut state } = self;
+        let Some(event) = media::arrive(&mut facts, &mut state, turn, event) else {
+            return Some(Session { facts, state });
+        };
         let next = match state {
             State::Offering(offering) => offering.handle(&mut facts, turn, event),
             State::Talking(talking) => talking.handle(&mut facts, turn, event),
@@ -202,6 +210,13 @@ impl Session {
             State::Parting(parting) => parting.handle(&facts, turn, event),
         };
         next.map(|state| Session { facts, state })
+    }
+
+    /// The relay of its media has told something.
+    pub(crate) fn media_report(&mut self, turn: &mut Turn<'_>, report: &::media::relay::Report) {
+        if self.facts.media.report(report) {
+            self.facts.show(turn);
+        }
     }
 
     /// When it wants a tick.
@@ -256,6 +271,7 @@ impl Facts {
             answered: None,
             call_ids: vec![invite.call_id().to_owned()],
             steps: Vec::new(),
+            media: Media::default(),
         }
     }
 
@@ -279,6 +295,7 @@ impl Facts {
             answered: self.answered,
             call_ids: self.call_ids.clone(),
             transfers: self.transfers.clone(),
+            media: self.media.summary(),
         }
     }
 
@@ -290,7 +307,7 @@ impl Facts {
     /// Writes the call's one record.
     pub(crate) fn end(&self, turn: &mut Turn<'_>, cause: Cause, ended_by: EndedBy) {
         turn.out.push(Output::CallChanged(self.view(Progress::Ended)));
-        turn.out.push(Output::Ended(CallRecord {
+        let record = CallRecord {
             session: self.session.clone(),
             member: turn.core.config.member,
             role: self.role,
@@ -307,6 +324,9 @@ impl Facts {
             call_ids: self.call_ids.clone(),
             steps: self.steps.clone(),
             transfers: self.transfers.clone(),
-        }));
+            media: self.media.summary(),
+        };
+        let complete = turn.core.held.media.end(turn.now, self.call, record);
+        turn.out.extend(complete.map(Output::Ended));
     }
 }

@@ -221,7 +221,7 @@ impl Shard {
                 }
             }
             None => {
-                self.core.forget(call);
+                self.core.forget(step.now, call);
                 self.over(step, caller);
             }
         }

@@ -30,12 +30,13 @@ pub use word::{Mail, Word};
 use crate::binding::Binding;
 use crate::core::{Ask, Core, Purpose, Turn};
 use crate::hop::Hop;
-use crate::io::{ClusterSide, Output};
+use crate::io::{ClusterSide, Fault, Output};
 use crate::owed;
 use crate::owner::Ban;
 use crate::record::{CallId, CallView};
 use crate::session::{Event, Session, hang_up_stray};
 use crate::settings::EdgeConfig;
+use media::relay::Report;
 use model::Extension;
 use model::routing::{self, Attached, Caller, Decision};
 use model::tables::Tables;
@@ -66,6 +67,8 @@ pub enum ShardInput {
     Cluster(ClusterSide),
     /// An operator ends a call, if it is here.
     HangUp(CallId),
+    /// The relay of a call's media tells something.
+    Media(Report),
     /// No new calls but emergency calls.
     Drain,
     /// Time has passed.
@@ -95,7 +98,8 @@ impl Step<'_> {
 }
 
 impl Shard {
-    pub(crate) fn of(core: Core, sessions: BTreeMap<CallId, Session>) -> Shard {
+    pub(crate) fn of(mut core: Core, sessions: BTreeMap<CallId, Session>) -> Shard {
+        core.held.media.thawed();
         let due = |(call, session): (&CallId, &Session)| session.deadline().map(|due| (due, *call));
         let deadlines = sessions.iter().filter_map(due).collect();
         Shard { core, sessions, deadlines }
@@ -122,11 +126,13 @@ impl Shard {
             ShardInput::Tables(tables) => self.core.tables = tables,
             ShardInput::Cluster(side) => self.cluster(step, side),
             ShardInput::HangUp(call) => self.tell(step, call, Event::HangUp),
+            ShardInput::Media(report) => self.media(step, &report),
             ShardInput::Drain => self.core.held.draining = true,
             ShardInput::Tick => {}
         }
         self.tick(step);
         self.listen(step);
+        self.core.held.media.flush(step.out);
     }
 
     /// The records are about to change: whoever changes them must be the only one to have them, or has to copy them. The
@@ -144,6 +150,7 @@ impl Shard {
             held.layer.next_timeout(),
             self.deadlines.first().map(|(due, _)| *due),
             held.owners.registrar.next_expiry(),
+            held.media.next_timeout(),
             pays.then(|| owed::next_retry(&held.owed)).flatten(),
         ]
         .into_iter()
@@ -183,6 +190,18 @@ impl Shard {
     #[must_use]
     pub fn bans(&self, now: Duration) -> Vec<Ban> {
         self.core.brake.bans(now)
+    }
+
+    /// Streams it has anchored.
+    #[must_use]
+    pub fn streams(&self) -> usize {
+        self.core.held.media.open()
+    }
+
+    /// Records that wait for the last figures of their media.
+    #[must_use]
+    pub fn unwritten(&self) -> usize {
+        self.core.held.media.waiting()
     }
 
     /// BYEs it owes to other members.
@@ -266,6 +285,7 @@ impl Shard {
             let over = self.core.held.owners.registrar.expire(step.now);
             step.out.extend(over.into_iter().map(Output::Binding));
         }
+        self.core.held.media.tick(step.now);
         while let Some((due, call)) = self.deadlines.first().copied()
             && due <= step.now
         {
@@ -302,7 +322,7 @@ impl Shard {
             }
             Ask::Keep(session) => self.keep(session.call(), *session),
             Ask::Over(call) => {
-                let caller = self.core.forget(call);
+                let caller = self.core.forget(step.now, call);
                 self.over(step, caller);
             }
         }
@@ -414,13 +434,24 @@ impl Shard {
         }
     }
 
+    /// What the relay tells of a call's media.
+    fn media(&mut self, step: &mut Step<'_>, report: &Report) {
+        let Some(call) = self.core.held.media.report(step.now, report) else { return };
+        if matches!(report, Report::Failed(_)) {
+            self.turn(step).fault(Fault::MediaPort);
+        }
+        let Some(mut session) = self.sessions.remove(&call) else { return };
+        session.media_report(&mut self.turn(step), report);
+        self.sessions.insert(call, session);
+    }
+
     /// Hands an event to a session and keeps its next state.
     fn tell(&mut self, step: &mut Step<'_>, call: CallId, event: Event) {
         let Some(session) = self.take(call) else { return };
         match session.handle(&mut self.turn(step), event) {
             Some(next) => self.keep(call, next),
             None => {
-                let caller = self.core.forget(call);
+                let caller = self.core.forget(step.now, call);
                 self.over(step, caller);
             }
         }

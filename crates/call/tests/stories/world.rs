@@ -8,6 +8,7 @@ use call::{
     Binding, BindingChange, CallRecord, ClusterSide, Edge, EdgeConfig, Hop, Input, Location, Output, Place,
     Relay, RelayOutput, Role,
 };
+use media::relay::{Order, Report, Spec, StreamId, Traffic};
 use model::{Cause, Change, Kind, MemberNumber, Record};
 use sip::digest::{Algorithm, ha1};
 use sip::{Flow, Message, Transport};
@@ -58,6 +59,8 @@ pub(crate) struct World {
     pub(crate) phones: BTreeMap<String, Phone>,
     pub(crate) records: Vec<CallRecord>,
     pub(crate) faults: Vec<String>,
+    /// What the relays of the members carry.
+    pub(crate) streams: BTreeMap<(u16, StreamId), Spec>,
     /// What each phone was sent, as first lines, for stories that look at the wire.
     pub(crate) wire: Vec<(String, String)>,
     relay: Relay,
@@ -214,6 +217,7 @@ impl World {
             phones: BTreeMap::new(),
             records: Vec::new(),
             faults: Vec::new(),
+            streams: BTreeMap::new(),
             wire: Vec::new(),
             relay: Relay::new(REALM.parse().unwrap()),
             location: Location::new(now),
@@ -391,7 +395,25 @@ impl World {
             }
             Output::Ended(record) => self.records.push(record),
             Output::CallChanged(_) => {}
+            Output::Media(order) => self.relay_media(member, order),
             Output::Fault(fault) => self.faults.push(fault.to_string()),
+        }
+    }
+
+    /// The relay of a member: it answers a close at once. A frozen edge tells it of every stream again.
+    fn relay_media(&mut self, member: u16, order: Order) {
+        let (id, spec) = match order {
+            Order::Open(id, spec) | Order::Alter(id, spec) => (id, Some(spec)),
+            Order::Close(id) => (id, None),
+        };
+        match spec {
+            Some(spec) => drop(self.streams.insert((member, id), spec)),
+            None => {
+                let spec = self.streams.remove(&(member, id));
+                assert!(spec.is_some(), "a stream is closed that was never opened");
+                let sent = |packets| Traffic { packets, ..Traffic::default() };
+                self.tell(member, Input::Media(Report::Closed(id, sent(100), sent(200))));
+            }
         }
     }
 

@@ -2,6 +2,7 @@
 
 use call::{BindingChange, CallId, CallRecord, CallView};
 use cluster::{CloseReason, Conn, Lamp, LiveBinding, LiveLine, LogEntry, Peer};
+use media::relay::{Order, Report};
 use model::{Change, Extension, MemberNumber, Position, Record};
 use sip::{Flow, Message};
 use std::time::Duration;
@@ -31,6 +32,8 @@ pub enum CallInput {
     Changes(Vec<Change>),
     /// An operator ends a call.
     HangUp(CallId),
+    /// The relay of a call's media tells something.
+    Media(Report),
     /// No new calls: the process is about to stop.
     Drain,
     /// Time passed.
@@ -65,6 +68,8 @@ pub enum CallOutput {
     CallChanged(CallView),
     /// The bindings of another member changed.
     BindingsChanged(MemberNumber),
+    /// What the relay of a call's media is told.
+    Media(Order),
     /// Something an operator should know.
     Fault(call::Fault),
 }

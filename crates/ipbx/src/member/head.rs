@@ -133,6 +133,7 @@ impl Head {
                 call::Input::Changes(changes)
             }
             CallInput::HangUp(call) => call::Input::HangUp(call),
+            CallInput::Media(report) => call::Input::Media(report),
             CallInput::Drain => call::Input::Drain,
             CallInput::Tick => call::Input::Tick,
         })

@@ -61,6 +61,7 @@ impl Teller {
                 }
                 call::Output::CallChanged(view) => out.push(CallOutput::CallChanged(view)),
                 call::Output::Ended(record) => self.keep(record, out),
+                call::Output::Media(order) => out.push(CallOutput::Media(order)),
                 call::Output::Fault(fault) => out.push(CallOutput::Fault(fault)),
             }
         }

@@ -3,6 +3,7 @@
 //! | runs on | what | may wait for |
 //! | --- | --- | --- |
 //! | threads `engine-N` | the shards of the call side, one each, and phones' datagrams; the only ones that touch calls | nothing |
+//! | threads `media` | relays of anchored media | nothing |
 //! | thread `link` | the link side; heartbeats | nothing |
 //! | runtime `link-io` | TLS connections between members | its peers |
 //! | main runtime | phones' connections, HTTPS, announcements | its peers, the disk |
@@ -12,5 +13,6 @@ pub mod clock;
 pub mod engine;
 pub mod inbox;
 pub mod link;
+pub mod media;
 pub mod members;
 pub mod phones;

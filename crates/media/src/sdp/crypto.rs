@@ -5,6 +5,7 @@
 
 use super::{Attribute, Media};
 use crate::srtp::{MasterKey, Suite};
+use serde::{Deserialize, Serialize};
 
 /// The attribute's name.
 const CRYPTO: &str = "crypto";
@@ -12,7 +13,7 @@ const CRYPTO: &str = "crypto";
 const TAG_DIGITS_MAX: usize = 9;
 
 /// One line: what its writer seals with.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Crypto {
     /// Names the line in the answer.
     pub tag: u32,

@@ -1,9 +1,11 @@
 //! What kind of packets a media section speaks of.
 
 use super::Media;
+use serde::{Deserialize, Serialize};
 
 /// The kinds we tell apart.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Profile {
     /// `RTP/AVP`, `RTP/AVPF`.
     Rtp,

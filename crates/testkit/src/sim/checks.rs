@@ -2,6 +2,7 @@
 //! is healed is asked of the [`World`].
 
 use super::host::{Host, member};
+use super::media;
 use super::world::World;
 use call::{CallRecord, CallView, Progress, Role};
 use cluster::{LiveBinding, hub, uplink};
@@ -151,6 +152,7 @@ pub(super) fn beliefs_agree(world: &mut World) {
             found.push(format!("{} believes in call {talking}, its edge does not", desk.extension));
         }
     }
+    found.extend(media::of_calls_alone(world));
     note(world, found);
 }
 
@@ -172,6 +174,7 @@ pub(super) fn all_is_quiet(world: &mut World) {
     for ((number, role, id), progress) in &world.ledger.open {
         found.push(format!("n{number} never wrote the {role:?} record of call {id} ({progress:?})"));
     }
+    found.extend(media::of_calls_alone(world));
     found.extend(data_converge(world));
     found.extend(logs_are_gathered(world));
     found.extend(location_is_the_union(world));

@@ -48,6 +48,7 @@ impl World {
         self.coverage.take(&process.link);
         host.disk.crash(&mut self.chance);
         self.ledger.crashed(number);
+        self.media_gone(number);
         self.reset_streams(number);
         self.look_at_timers_of(number);
         let delay = self.chance.ms(100, 4_000);
@@ -66,6 +67,7 @@ impl World {
             Ok(bytes) => host.disk.frozen = Some(bytes),
             Err(fault) => self.ledger.broke(self.now, format!("n{number} cannot be frozen: {fault}")),
         }
+        self.media_gone(number);
         // A clean stop waits for its writes, and for what they acknowledge.
         while let Some(done) = self.hosts.get(&number).and_then(|host| host.disk.next_done()) {
             self.now = self.now.max(done);

@@ -4,7 +4,7 @@
 use super::chance::Chance;
 use super::disk::Disk;
 use super::sabotage::Sabotage;
-use call::{EdgeConfig, Place};
+use call::{AnchorWhen, EdgeConfig, Place};
 use cluster::{Hub, Uplink, hub, uplink};
 use ipbx::member::{
     CallInput, CallNotice, CallSide, CallSideConfig, Input, LinkInput, LinkNotice, LinkSide, Member, Output,
@@ -15,6 +15,8 @@ use std::time::Duration;
 
 /// The cluster of every simulated life.
 pub(super) const CLUSTER: &str = "sim-1";
+/// The member whose media are always anchored.
+const ANCHORING: u16 = 1;
 
 /// See the module.
 #[derive(Debug)]
@@ -77,9 +79,13 @@ impl Host {
             Some(Sabotage::BindingsForgotten) => Vec::new(),
             _ => self.disk.bindings.values().cloned().collect(),
         };
+        let mut edge = EdgeConfig::new(self.member(), place, CLUSTER).with_shards(self.shards);
+        if self.number == ANCHORING {
+            edge.media.anchor = AnchorWhen::Always;
+        }
         CallSideConfig {
             cluster: cluster_id(),
-            edge: EdgeConfig::new(self.member(), place, CLUSTER).with_shards(self.shards),
+            edge,
             seed: chance.seed(),
             records: self.disk.records.values().cloned().collect(),
             bindings,

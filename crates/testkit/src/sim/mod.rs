@@ -18,6 +18,7 @@ mod entry;
 mod fate;
 mod host;
 mod landscape;
+mod media;
 mod network;
 mod people;
 mod sabotage;

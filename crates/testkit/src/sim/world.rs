@@ -7,6 +7,7 @@ use super::chance::Chance;
 use super::checks::Ledger;
 use super::disk::Write;
 use super::host::{Host, member};
+use super::media::Streams;
 use super::network::{End, Segment, Stream, Weather};
 use super::people::{Act, Desk, PHONES};
 use super::sabotage::Sabotage;
@@ -90,6 +91,8 @@ pub(super) struct World {
     scheduled: u64,
     pub(super) streams: BTreeMap<Conn, Stream>,
     pub(super) dials: u64,
+    /// What the relays carry.
+    pub(super) media: Streams,
     pub(super) revision: u64,
 }
 
@@ -125,6 +128,7 @@ impl World {
             scheduled: 0,
             streams: BTreeMap::new(),
             dials: 0,
+            media: Streams::new(),
             revision: 1,
         };
         for number in [0, 1, 2] {
@@ -272,6 +276,7 @@ impl World {
                 }
             }
             CallOutput::CallChanged(view) => self.ledger.seen(number, &view),
+            CallOutput::Media(order) => self.relay_media(number, order),
             CallOutput::Fault(fault) => {
                 self.trace.note(self.now, || format!("n{number} fault {fault}"));
                 self.ledger.call_fault(self.now, number, &fault);

@@ -403,6 +403,7 @@ impl Engine {
             CallOutput::ToLink(notice) => self.around.link.tell(LinkInput::Calls(notice)),
             CallOutput::CallChanged(_) => self.told.calls = true,
             CallOutput::BindingsChanged(_) => self.told.bindings = true,
+            CallOutput::Media(order) => self.around.media.order(order),
             CallOutput::Fault(fault) => {
                 count(&self.counters.faults, 1);
                 tracing::warn!(%fault, "the call side reports a fault");

@@ -21,6 +21,7 @@ pub use lane::Engine;
 use super::clock::SteadyClock;
 use super::inbox::{self, Bell, Inbox, Outlet};
 use super::link::LinkHandle;
+use super::media::MediaRelay;
 use super::members::Members;
 use super::phones::Phones;
 use crate::member::{CallInput, CallOutput, CallSide, ToHead};
@@ -246,6 +247,8 @@ pub struct Surroundings {
     pub live: Journal,
     /// Who wants to know.
     pub hub: Hub,
+    /// The relays of anchored media.
+    pub media: MediaRelay,
     /// True on a node: its records go to the cluster server.
     pub uploads: bool,
 }

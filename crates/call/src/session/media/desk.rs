@@ -1,0 +1,200 @@
+//! The desk of a shard's anchored streams: who has which ports, what the relay was told, and the records that wait
+//! for the relay's last figures.
+//!
+//! The one thing a reader must know: a stream belongs to a call, and the end of the call closes it, whatever the call's
+//! states did or forgot. So no port can leak.
+
+use super::ports::Ports;
+use super::summary::MediaTraffic;
+use crate::core::Core;
+use crate::io::Output;
+use crate::record::{CallId, CallRecord};
+use media::relay::{Order, Report, Spec, StreamId, Traffic};
+use serde::{Deserialize, Serialize};
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+/// How long a record waits for the last figures of its media.
+const FIGURES_WITHIN: Duration = Duration::from_secs(1);
+/// Bits of a stream's name that say its shard.
+const SHARD_BITS: u32 = 8;
+
+/// See the module.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub(crate) struct Desk {
+    named: u64,
+    streams: BTreeMap<StreamId, Stream>,
+    /// Closed, and their relay has not said so.
+    closing: BTreeMap<StreamId, Closing>,
+    records: BTreeMap<CallId, Waiting>,
+    /// Made of the range and of what is in use, when it is needed first.
+    #[serde(skip)]
+    ports: Option<Ports>,
+    #[serde(skip)]
+    said: Vec<Output>,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct Stream {
+    call: CallId,
+    /// The even ports towards caller and called.
+    ports: [u16; 2],
+    /// What the relay was told last; nothing yet while the description is being made.
+    spec: Option<Spec>,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct Closing {
+    call: CallId,
+    ports: [u16; 2],
+    until: Duration,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct Waiting {
+    record: CallRecord,
+    streams: BTreeSet<StreamId>,
+}
+
+impl Core {
+    /// Takes ports for a stream of `call`. `None` when none are left.
+    pub(super) fn open_stream(&mut self, now: Duration, call: CallId) -> Option<(StreamId, [u16; 2])> {
+        let share = (self.id.0, self.sorter.shards());
+        let desk = &mut self.held.media;
+        let used: BTreeSet<u16> = desk.streams.values().flat_map(|stream| stream.ports).collect();
+        let ports = desk.ports.get_or_insert_with(|| Ports::new(self.config.media.ports, share, &used));
+        let first = ports.draw(now, &mut self.secrets)?;
+        let Some(second) = ports.draw(now, &mut self.secrets) else {
+            ports.give_back(now, first);
+            return None;
+        };
+        desk.named += 1;
+        let id = StreamId(desk.named << SHARD_BITS | u64::from(self.id.0));
+        desk.streams.insert(id, Stream { call, ports: [first, second], spec: None });
+        Some((id, [first, second]))
+    }
+}
+
+impl Desk {
+    /// The shard that a stream's name says.
+    pub(crate) fn shard_of(stream: StreamId) -> u8 {
+        u8::try_from(stream.0 & ((1 << SHARD_BITS) - 1)).unwrap_or_default()
+    }
+
+    /// True while the stream has its ports: a call that was moved here from another shard has left them there.
+    pub(super) fn knows(&self, stream: StreamId) -> bool {
+        self.streams.contains_key(&stream)
+    }
+
+    /// These are the terms of a stream from now on.
+    pub(super) fn order(&mut self, id: StreamId, spec: &Spec) {
+        let Some(stream) = self.streams.get_mut(&id) else { return };
+        let was = stream.spec.replace(spec.clone());
+        match was {
+            None => self.said.push(Output::Media(Order::Open(id, spec.clone()))),
+            Some(was) if was != *spec => self.said.push(Output::Media(Order::Alter(id, spec.clone()))),
+            Some(_) => {}
+        }
+    }
+
+    /// A stream is not needed any more.
+    pub(super) fn close(&mut self, now: Duration, id: StreamId) {
+        let Some(Stream { call, ports, spec }) = self.streams.remove(&id) else { return };
+        if spec.is_none() {
+            return self.rest(now, ports);
+        }
+        self.said.push(Output::Media(Order::Close(id)));
+        self.closing.insert(id, Closing { call, ports, until: now + FIGURES_WITHIN });
+    }
+
+    /// Closes whatever a call still has.
+    pub(crate) fn close_all_of(&mut self, now: Duration, call: CallId) {
+        let of_call = self.streams.iter().filter(|(_, stream)| stream.call == call);
+        let ids: Vec<StreamId> = of_call.map(|(id, _)| *id).collect();
+        for id in ids {
+            self.close(now, id);
+        }
+    }
+
+    /// The call is over. Its record comes back if it is complete, else when the relay has said what was carried.
+    pub(crate) fn end(&mut self, now: Duration, call: CallId, record: CallRecord) -> Option<CallRecord> {
+        self.close_all_of(now, call);
+        let of_call = self.closing.iter().filter(|(_, closing)| closing.call == call);
+        let streams: BTreeSet<StreamId> = of_call.map(|(id, _)| *id).collect();
+        if streams.is_empty() {
+            return Some(record);
+        }
+        self.records.insert(call, Waiting { record, streams });
+        None
+    }
+
+    /// The relay tells something. The call it is about, while that lasts.
+    pub(crate) fn report(&mut self, now: Duration, report: &Report) -> Option<CallId> {
+        match report {
+            Report::Closed(id, caller, called) => {
+                self.closed(now, *id, caller, called);
+                None
+            }
+            Report::Failed(id) | Report::Silent(id) | Report::Heard(id) => {
+                self.streams.get(id).map(|stream| stream.call)
+            }
+        }
+    }
+
+    /// When a record has waited long enough.
+    pub(crate) fn next_timeout(&self) -> Option<Duration> {
+        self.closing.values().map(|closing| closing.until).min()
+    }
+
+    /// Time has passed.
+    pub(crate) fn tick(&mut self, now: Duration) {
+        let overdue = self.closing.iter().filter(|(_, closing)| closing.until <= now);
+        let ids: Vec<StreamId> = overdue.map(|(id, _)| *id).collect();
+        for id in ids {
+            self.closed(now, id, &Traffic::default(), &Traffic::default());
+        }
+    }
+
+    /// What is to be said.
+    pub(crate) fn flush(&mut self, out: &mut Vec<Output>) {
+        out.append(&mut self.said);
+    }
+
+    /// After a thaw the relay begins anew: it is told of every stream.
+    pub(crate) fn thawed(&mut self) {
+        let open = self.streams.iter().filter_map(|(id, stream)| Some((*id, stream.spec.clone()?)));
+        self.said = open.map(|(id, spec)| Output::Media(Order::Open(id, spec))).collect();
+    }
+
+    /// Streams that have ports.
+    pub(crate) fn open(&self) -> usize {
+        self.streams.len()
+    }
+
+    /// Records that are not out yet.
+    pub(crate) fn waiting(&self) -> usize {
+        self.records.len()
+    }
+
+    fn closed(&mut self, now: Duration, id: StreamId, caller: &Traffic, called: &Traffic) {
+        let Some(Closing { call, ports, .. }) = self.closing.remove(&id) else { return };
+        self.rest(now, ports);
+        let Some(waiting) = self.records.get_mut(&call) else { return };
+        if waiting.streams.remove(&id) {
+            let traffic = waiting.record.media.traffic.get_or_insert_with(MediaTraffic::default);
+            traffic.caller.add(caller);
+            traffic.called.add(called);
+        }
+        if waiting.streams.is_empty()
+            && let Some(done) = self.records.remove(&call)
+        {
+            self.said.push(Output::Ended(done.record));
+        }
+    }
+
+    fn rest(&mut self, now: Duration, ports: [u16; 2]) {
+        if let Some(pool) = &mut self.ports {
+            ports.into_iter().for_each(|port| pool.give_back(now, port));
+        }
+    }
+}
