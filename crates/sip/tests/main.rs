@@ -7,6 +7,7 @@ mod digest;
 mod framing;
 mod headers;
 mod messages;
+mod oracle;
 mod parsing_properties;
 mod support;
 mod timers;

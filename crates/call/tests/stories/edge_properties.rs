@@ -233,9 +233,9 @@ impl World {
         self.now = end;
     }
 
-    /// Everybody falls silent: within two days nothing is left.
+    /// Everybody falls silent: within three hours nothing is left.
     fn close(&mut self) {
-        self.wait(Duration::from_secs(48 * 3600));
+        self.wait(Duration::from_secs(3 * 3600));
         assert_eq!(self.edge.calls(), []);
         assert_eq!(self.edge.bindings().count(), 0);
     }

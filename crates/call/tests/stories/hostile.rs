@@ -18,14 +18,16 @@ fn hostile_messages() -> Vec<Message> {
     files.iter().filter_map(|file| Message::parse(&std::fs::read(file).unwrap()).ok()).collect()
 }
 
-fn flow() -> Flow {
+pub(crate) fn flow() -> Flow {
     let (local, remote) = ("192.0.2.1:5060".parse().unwrap(), "192.0.2.200:5060".parse().unwrap());
     Flow { transport: Transport::Udp, local, remote, connection: 0 }
 }
 
-fn edge(place: Place) -> Edge {
+pub(crate) fn edge(place: Place) -> Edge {
     let number = if place == Place::ClusterServer { 0 } else { 1 };
-    let mut edge = Edge::new(EdgeConfig::new(member_number(number), place, REALM), [3; 32]);
+    let aliases = vec!["example.com".to_owned()];
+    let config = EdgeConfig { aliases, ..EdgeConfig::new(member_number(number), place, REALM) };
+    let mut edge = Edge::new(config, [3; 32]);
     let mut out = Vec::new();
     edge.handle(START, Input::Snapshot(configuration()), &mut out);
     edge.handle(START, Input::Cluster(ClusterSide::Up), &mut out);

@@ -18,7 +18,9 @@ pub(crate) fn hear(bytes: &[u8]) {
 fn description(bytes: &[u8]) {
     let Ok(session) = Session::parse(bytes) else { return };
     let printed = session.to_string();
-    assert_eq!(Session::parse(printed.as_bytes()).as_ref(), Ok(&session), "{printed}");
+    // Lines that stand in an unusual order are put in the usual one.
+    let again = Session::parse(printed.as_bytes()).expect("what we print we read");
+    assert_eq!((again.to_string(), &again.media.len()), (printed, &session.media.len()));
     for media in &session.media {
         let _ = (session.address_of(media), session.direction_of(media), media.rtcp_port(), media.ptime_ms());
         let _ = media.payload_types().filter_map(|kind| media.rtpmap(kind)).count();
