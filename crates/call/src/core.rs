@@ -19,8 +19,8 @@ use serde::{Deserialize, Serialize};
 use sip::digest::Challenger;
 use sip::transaction::{Input as LayerInput, Layer, Limits, Output as LayerOutput};
 use sip::{
-    ClientKey, Host, Message, Method, Name, NameAddr, Request, Response, ServerKey, Status, Tokens, Transport,
-    Uri, Via,
+    ClientKey, Host, Message, Method, Name, NameAddr, Request, Response, ServerKey, Status, Tokens,
+    Transport, Uri, Via,
 };
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;

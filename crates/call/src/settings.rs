@@ -93,7 +93,16 @@ impl EdgeConfig {
         let settings = EdgeSettings::default();
         let md5_only_agents = MD5_ONLY_AGENTS.iter().map(|agent| (*agent).to_owned()).collect();
         let realm = realm.to_owned();
-        EdgeConfig { member, place, realm, aliases: Vec::new(), md5_only_agents, shards: 1, media: MediaSettings::default(), settings }
+        EdgeConfig {
+            member,
+            place,
+            realm,
+            aliases: Vec::new(),
+            md5_only_agents,
+            shards: 1,
+            media: MediaSettings::default(),
+            settings,
+        }
     }
 
     /// The same with so many shards.

@@ -158,17 +158,7 @@ impl Running {
         let mut first = Vec::new();
         let calls = call_side(ground, &role, loaded, now, &mut first)?;
         let media = media_relay(ground, &engine)?;
-        let engine_around = engine::Surroundings {
-            clock: ground.clock,
-            phones: ground.phones.clone(),
-            members: members.clone(),
-            link: link.clone(),
-            runtime: ground.runtime.clone(),
-            live: ground.live.clone(),
-            hub: ground.hub.clone(),
-            media: media.clone(),
-            uploads: role.name() == RoleName::Node,
-        };
+        let engine_around = engine_around(ground, &role, &members, &link, media.clone());
         let engine_threads =
             engine_inbox.start(&engine, calls, first, &engine_around).map_err(StartError::Thread)?;
         let link_thread = link_inbox.start(&link, side, link_around).map_err(StartError::Thread)?;
@@ -272,6 +262,20 @@ fn freeze(side: &CallSide, media: &MediaRelay, runtime: &RuntimeStore) {
     match kept {
         Ok(()) => tracing::info!(calls, "calls kept for the next start"),
         Err(fault) => tracing::error!(%fault, "calls cannot be kept over the restart"),
+    }
+}
+
+fn engine_around(ground: &Ground, role: &Role, members: &Members, link: &LinkHandle) -> engine::Surroundings {
+    engine::Surroundings {
+        clock: ground.clock,
+        phones: ground.phones.clone(),
+        members: members.clone(),
+        link: link.clone(),
+        runtime: ground.runtime.clone(),
+        live: ground.live.clone(),
+        hub: ground.hub.clone(),
+        media,
+        uploads: role.name() == RoleName::Node,
     }
 }
 

@@ -11,6 +11,8 @@
 //! | `calls` | CPU of the cluster server for a call |
 //! | `change` | from a change at the cluster server to the node that acts on it |
 //! | `cut` | from the cut to isolated, from the return to connected |
+//! | `sip` | registrations, calls and TLS beside Kamailio: CPU and memory of each; avalanche; growth by shards |
+//! | `soak` | `--minutes N` of mixed load: the memory as a table and a picture |
 //! | `build` | a clean build |
 
 mod build;
@@ -20,6 +22,7 @@ mod cut;
 mod memory;
 mod network;
 mod register;
+mod sip;
 mod sipp;
 
 use crate::repo::Repo;
@@ -30,15 +33,18 @@ use std::path::PathBuf;
 
 #[derive(Args)]
 pub(crate) struct Options {
-    /// Which to run; all but `build` when none is named
+    /// Which to run; all but `sip`, `soak` and `build` when none is named
     #[arg(value_parser = NAMES.to_vec())]
     names: Vec<String>,
+    /// Minutes of `soak`
+    #[arg(long, default_value_t = 60)]
+    minutes: u64,
 }
 
 /// The benches, in the order they run.
-const NAMES: &[&str] = &["memory", "register", "calls", "change", "cut", "build"];
-/// Takes many minutes, so only when it is asked for.
-const ON_DEMAND: &str = "build";
+const NAMES: &[&str] = &["memory", "register", "calls", "change", "cut", "sip", "soak", "build"];
+/// Take many minutes, so only when they are asked for; they start what they need themselves.
+const ON_DEMAND: &[&str] = &["sip", "soak", "build"];
 
 /// One measured number, as a person compares it.
 struct Figure {
@@ -60,6 +66,12 @@ struct Raw {
 }
 
 impl Raw {
+    fn make(repo: &Repo) -> Result<Raw> {
+        let folder = repo.target().join("bench");
+        std::fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
+        Ok(Raw { folder })
+    }
+
     /// Keeps `text` as `NAME.txt`.
     fn keep(&self, name: &str, text: &str) -> Result<()> {
         let file = self.folder.join(format!("{name}.txt"));
@@ -68,16 +80,14 @@ impl Raw {
 }
 
 pub(crate) fn run(repo: &Repo, options: &Options) -> Result<bool> {
-    let folder = repo.target().join("bench");
-    std::fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
-    let raw = Raw { folder };
+    let raw = Raw::make(repo)?;
     let asked = |name: &str| options.names.iter().any(|asked| asked == name);
     let names: Vec<&str> = NAMES
         .iter()
         .copied()
-        .filter(|name| asked(name) || (options.names.is_empty() && *name != ON_DEMAND))
+        .filter(|name| asked(name) || (options.names.is_empty() && !ON_DEMAND.contains(name)))
         .collect();
-    let network = if names.iter().any(|name| *name != ON_DEMAND) {
+    let network = if names.iter().any(|name| !ON_DEMAND.contains(name)) {
         ensure!(
             repo.shows("cargo", &["build", "--release", "--package", "pleiad"])?,
             "the release build failed"
@@ -89,7 +99,9 @@ pub(crate) fn run(repo: &Repo, options: &Options) -> Result<bool> {
     let mut figures = Vec::new();
     for name in names {
         println!("── bench {name}");
-        figures.extend(measure(name, repo, network.as_ref(), &raw).with_context(|| format!("bench {name}"))?);
+        figures.extend(
+            measure(name, repo, options, network.as_ref(), &raw).with_context(|| format!("bench {name}"))?,
+        );
     }
     let table = table(&figures);
     print!("\n{table}");
@@ -97,9 +109,17 @@ pub(crate) fn run(repo: &Repo, options: &Options) -> Result<bool> {
     Ok(true)
 }
 
-fn measure(name: &str, repo: &Repo, network: Option<&Network>, raw: &Raw) -> Result<Vec<Figure>> {
+fn measure(
+    name: &str,
+    repo: &Repo,
+    options: &Options,
+    network: Option<&Network>,
+    raw: &Raw,
+) -> Result<Vec<Figure>> {
     match (name, network) {
         ("build", _) => build::run(repo, raw),
+        ("sip", _) => sip::run(repo, raw),
+        ("soak", _) => sip::soak(repo, raw, options.minutes),
         ("memory", Some(network)) => memory::run(network, raw),
         ("register", Some(network)) => register::run(network, raw),
         ("calls", Some(network)) => calls::run(network, raw),

@@ -24,11 +24,16 @@ pub(super) struct Sipp {
 impl Sipp {
     /// `name` names its files in `folder`; `port` is its own.
     pub(super) fn new(folder: &Path, name: &str, scenario: &str, port: u16) -> Result<Sipp> {
+        Sipp::at(ADDRESS, folder, name, scenario, port)
+    }
+
+    /// The same at another address of its own.
+    pub(super) fn at(host: &str, folder: &Path, name: &str, scenario: &str, port: u16) -> Result<Sipp> {
         let (file, statistics) = (folder.join(format!("{name}.xml")), folder.join(format!("{name}.csv")));
         std::fs::write(&file, scenario).context("cannot write the scenario")?;
         let _ = std::fs::remove_file(&statistics);
         let mut command = Command::new("taskset");
-        command.args(["-c", "1", "sipp", "-nostdin", "-i", ADDRESS, "-mi", ADDRESS, "-t", "u1"]);
+        command.args(["-c", "1", "sipp", "-nostdin", "-i", host, "-mi", host, "-t", "u1"]);
         command.arg("-sf").arg(&file).args(["-p", &port.to_string(), "-buff_size", "4194304"]);
         command.args(["-trace_stat", "-fd", "1", "-stf"]).arg(&statistics);
         let log = File::create(folder.join(format!("{name}.out"))).context("cannot write SIPp's output")?;

@@ -38,8 +38,8 @@ pub(crate) use answer::hang_up_stray;
 pub(crate) use exchange::Passed;
 pub(crate) use invite::{Target, begin};
 pub(crate) use leg::Leg;
-pub(crate) use media::{Desk, Media};
 pub use media::{AnchorWhen, CallMedia, MediaPath, MediaSettings, MediaTraffic, PortRange};
+pub(crate) use media::{Desk, Media};
 
 use crate::core::Turn;
 use crate::hop::Hop;

@@ -44,7 +44,8 @@ async fn syn_01_a_change_is_in_force_on_the_node_within_50_ms_of_its_200() {
         loop {
             let wanted = key.clone();
             let running = node.machine().running().unwrap();
-            let known = running.engine.ask(move |engine| engine.lane().shard().tables().barred(&wanted).is_some());
+            let known =
+                running.engine.ask(move |engine| engine.lane().shard().tables().barred(&wanted).is_some());
             if known.await.unwrap() {
                 break;
             }

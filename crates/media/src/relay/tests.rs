@@ -45,7 +45,13 @@ fn report_of(ssrc: u32) -> Vec<u8> {
 }
 
 /// Gives a packet to the relay: the verdict, and the packet as it leaves.
-fn give(relay: &mut Relay, ms: u64, at_end: (Side, Channel), from: &str, packet: &[u8]) -> (Verdict, Vec<u8>) {
+fn give(
+    relay: &mut Relay,
+    ms: u64,
+    at_end: (Side, Channel),
+    from: &str,
+    packet: &[u8],
+) -> (Verdict, Vec<u8>) {
     let mut buffer = [0; 2_048];
     buffer[..packet.len()].copy_from_slice(packet);
     let mut datagram = Datagram::new(&mut buffer, packet.len());
@@ -177,7 +183,10 @@ fn srtp_on_one_end_is_bridged_and_survives_a_restart() {
         let mut datagram = Datagram::new(&mut buffer, said.len());
         sends.protect_rtp(&mut datagram).unwrap();
         let sealed = datagram.bytes().to_vec();
-        assert_eq!(give(&mut relay, 20, RTP_OF_CALLED, CALLED, &sealed), (Verdict::Forward(at(CALLER)), said.clone()));
+        assert_eq!(
+            give(&mut relay, 20, RTP_OF_CALLED, CALLED, &sealed),
+            (Verdict::Forward(at(CALLER)), said.clone())
+        );
         assert_eq!(give(&mut relay, 20, RTP_OF_CALLED, CALLED, &said).0, Verdict::Drop(Why::Unauthentic));
     }
     let (_, report) = give(&mut relay, 20, (Side::Caller, Channel::Rtcp), "192.0.2.1:4001", &report_of(1));

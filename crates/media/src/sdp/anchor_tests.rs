@@ -62,7 +62,9 @@ fn rfc4568_a_line_we_cannot_do_in_full_is_left_aside() {
 #[test]
 fn rfc3605_where_rtcp_goes() {
     let of = |lines: &str| {
-        let text = format!("v=0\r\no=- 1 1 IN IP4 h\r\ns=-\r\nc=IN IP4 192.0.2.1\r\nm=audio 4000 RTP/AVP 8\r\n{lines}");
+        let text = format!(
+            "v=0\r\no=- 1 1 IN IP4 h\r\ns=-\r\nc=IN IP4 192.0.2.1\r\nm=audio 4000 RTP/AVP 8\r\n{lines}"
+        );
         let session = Session::parse(text.as_bytes()).unwrap();
         session.addresses_of(&session.media[0]).map(|(_, rtcp)| rtcp.port())
     };

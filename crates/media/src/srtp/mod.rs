@@ -165,7 +165,8 @@ impl Context {
         }
         let keep = covered.len();
         let known = self.sources.iter().position(|source| source.ssrc == header.ssrc);
-        let mut source = known.and_then(|at| self.sources.get(at)).copied().unwrap_or(Source::new(header.ssrc));
+        let mut source =
+            known.and_then(|at| self.sources.get(at)).copied().unwrap_or(Source::new(header.ssrc));
         let index = source.rtp.estimate(header.sequence).ok_or(SrtpError::Replayed)?;
         let expected = self.rtp.tag(covered, roll_over(index));
         authentic(&expected, tag)?;

@@ -39,7 +39,8 @@ fn rfc3711_b2_the_key_stream() {
     let iv: [u8; 16] = bytes("f0f1f2f3f4f5f6f7f8f9fafbfcfd0000").try_into().unwrap();
     let mut stream = [0; 48];
     key_stream(&Aes128::new(&key.into()), iv, &mut stream);
-    let expected = "e03ead0935c95e80e166b16dd92b4eb4d23513162b02d0f72a43a2fe4a5f97ab41e95b3bb0a2e8dd477901e4fca894c0";
+    let expected =
+        "e03ead0935c95e80e166b16dd92b4eb4d23513162b02d0f72a43a2fe4a5f97ab41e95b3bb0a2e8dd477901e4fca894c0";
     assert_eq!(stream.to_vec(), bytes(expected));
 }
 

@@ -52,7 +52,9 @@ pub(super) fn of_calls_alone(world: &World) -> Vec<String> {
         let flowing = open.iter().filter(|spec| spec.caller.remote.is_some() && spec.called.remote.is_some());
         let (anchored, flowing) = (anchored.count(), flowing.count());
         if flowing < anchored {
-            found.push(format!("n{number} believes in {anchored} anchored calls, {flowing} of them carry media"));
+            found.push(format!(
+                "n{number} believes in {anchored} anchored calls, {flowing} of them carry media"
+            ));
         }
     }
     found

@@ -144,7 +144,12 @@ pub(super) fn attach(
 }
 
 /// Looks at what happens to a call before its state does. `None` when there is nothing left to do.
-pub(super) fn arrive(facts: &mut Facts, state: &mut State, turn: &mut Turn<'_>, event: Event) -> Option<Event> {
+pub(super) fn arrive(
+    facts: &mut Facts,
+    state: &mut State,
+    turn: &mut Turn<'_>,
+    event: Event,
+) -> Option<Event> {
     match event {
         Event::Response(key, message) => response(facts, state, turn, key, message),
         Event::Passed(passed, Ok(message)) => {
@@ -154,7 +159,9 @@ pub(super) fn arrive(facts: &mut Facts, state: &mut State, turn: &mut Turn<'_>, 
                 if has_words(&passed.request) {
                     route.answer(turn, from, message.body())
                 } else {
-                    route.offer(turn, facts.call, from, message.body()).unwrap_or_else(|_| Some(String::new()))
+                    route
+                        .offer(turn, facts.call, from, message.body())
+                        .unwrap_or_else(|_| Some(String::new()))
                 }
             });
             Some(Event::Passed(passed, Ok(with_words(message, words.flatten()))))

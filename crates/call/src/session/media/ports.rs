@@ -98,7 +98,8 @@ mod tests {
     #[test]
     fn a_used_port_rests_before_it_is_drawn_again() {
         let mut tokens = Tokens::new([1; 32]);
-        let mut ports = Ports::new(PortRange { first: 20_000, last: 20_003 }, (0, 1), &BTreeSet::from([20_002]));
+        let mut ports =
+            Ports::new(PortRange { first: 20_000, last: 20_003 }, (0, 1), &BTreeSet::from([20_002]));
         let mut draw = |ports: &mut Ports, s| ports.draw(Duration::from_secs(s), &mut tokens);
         assert_eq!((draw(&mut ports, 0), draw(&mut ports, 0)), (Some(20_000), None));
         ports.give_back(Duration::from_secs(5), 20_000);

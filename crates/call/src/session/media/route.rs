@@ -201,8 +201,7 @@ impl Route {
         if place.as_ref().is_none_or(lost) {
             let settings = turn.core.config.media;
             let Both { caller, called } = &self.places;
-            let addresses =
-                (caller.our_address(&settings, called), called.our_address(&settings, caller));
+            let addresses = (caller.our_address(&settings, called), called.our_address(&settings, caller));
             let (Some(towards_caller), Some(towards_called)) = addresses else { return Ok(None) };
             let (stream, ports) = turn.core.open_stream(turn.now, call).ok_or(Refusal::Full)?;
             *place = Some(Line::new(stream, ports, [towards_caller, towards_called]));
@@ -272,7 +271,8 @@ impl Route {
     ) -> Option<String> {
         let address: IpAddr =
             self.places.of(to).our_address(&turn.core.config.media, self.places.of(to.other()))?;
-        let origin = |version| Origin { user: "-".to_owned(), id: self.name, version, host: address.to_string() };
+        let origin =
+            |version| Origin { user: "-".to_owned(), id: self.name, version, host: address.to_string() };
         session.anchor(origin(0), address, placed);
         let text = session.to_string();
         let told = self.told.of_mut(to);

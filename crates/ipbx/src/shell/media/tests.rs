@@ -117,7 +117,10 @@ fn threat_14_a_stranger_is_not_heard_and_gets_nothing_while_the_phones_talk_on()
     assert_eq!(scene.caller.hears().1, scene.spec.caller.local);
     stranger.hears_nothing();
     scene.relay.order(Order::Close(STREAM));
-    let Ok(Report::Closed(STREAM, caller, called)) = scene.reports.recv_timeout(Duration::from_secs(10)) else { panic!("not closed") };
+    let Ok(Report::Closed(STREAM, caller, called)) = scene.reports.recv_timeout(Duration::from_secs(10))
+    else {
+        panic!("not closed")
+    };
     assert_eq!((caller.dropped[&media::relay::Why::Stranger], called.packets), (50, 1));
 }
 

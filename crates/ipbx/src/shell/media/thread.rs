@@ -196,7 +196,8 @@ impl Relaying {
 
     fn close(&mut self, id: StreamId) {
         // The sockets leave the epoll set when they are closed.
-        let stream = self.places.remove(&id).and_then(|place| self.streams.get_mut(place)).and_then(Option::take);
+        let stream =
+            self.places.remove(&id).and_then(|place| self.streams.get_mut(place)).and_then(Option::take);
         let (caller, called) = stream.map(|stream| stream.relay.traffic()).unwrap_or_default();
         (self.listener)(Report::Closed(id, caller, called));
     }

@@ -58,7 +58,10 @@ impl Default for Arrivals {
 
 impl Port {
     /// Opens a socket; `shared` when others of ours listen on the same port.
-    pub(super) fn open(address: SocketAddr, shared: bool) -> io::Result<Port> {
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn open(address: SocketAddr, shared: bool) -> io::Result<Port> {
         let socket: Socket = super::socket_for(address, Type::DGRAM)?;
         let grown = socket.set_recv_buffer_size(BUFFER_BYTES).and(socket.set_send_buffer_size(BUFFER_BYTES));
         if let Err(refusal) = grown {
