@@ -265,7 +265,13 @@ fn freeze(side: &CallSide, media: &MediaRelay, runtime: &RuntimeStore) {
     }
 }
 
-fn engine_around(ground: &Ground, role: &Role, members: &Members, link: &LinkHandle) -> engine::Surroundings {
+fn engine_around(
+    ground: &Ground,
+    role: &Role,
+    members: &Members,
+    link: &LinkHandle,
+    media: MediaRelay,
+) -> engine::Surroundings {
     engine::Surroundings {
         clock: ground.clock,
         phones: ground.phones.clone(),
