@@ -30,7 +30,7 @@ use std::time::Duration;
 pub(crate) const ALLOW: &str =
     "INVITE, ACK, CANCEL, BYE, OPTIONS, PRACK, UPDATE, REFER, INFO, MESSAGE, REGISTER";
 /// The extensions we understand, for Supported (RFC 3261 § 20.37).
-pub(crate) const SUPPORTED: &str = "100rel, timer, norefersub";
+pub(crate) const SUPPORTED: &str = "100rel, timer, replaces, norefersub";
 /// The only body an offer or answer comes in.
 pub(crate) const SDP: &str = "application/sdp";
 

@@ -33,7 +33,7 @@ pub use hop::Hop;
 pub use io::{ClusterSide, Fault, Input, Output};
 pub use location::{Location, Whereabouts};
 pub use owner::Ban;
-pub use record::{CallId, CallRecord, CallView, EndedBy, Party, Progress, Role, Transfer};
+pub use record::{CallId, CallRecord, CallView, EndedBy, Party, Progress, Role, Transfer, TransferKind};
 pub use relay::{Relay, RelayOutput};
 pub use session::{AnchorWhen, CallMedia, MediaPath, MediaSettings, MediaTraffic, PortRange};
 pub use settings::{EdgeConfig, EdgeSettings, Place};

@@ -99,10 +99,22 @@ pub struct Transfer {
     pub by: Party,
     /// To whom.
     pub to: Party,
-    /// They had spoken before (RFC 5589 § 7), rather than blindly (§ 6).
-    pub attended: bool,
+    /// In which way.
+    pub how: TransferKind,
     /// When the two were joined.
     pub at: Duration,
+}
+
+/// How a call went from one to another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum TransferKind {
+    /// Without a word before (RFC 5589 § 6).
+    Blind,
+    /// After they had spoken (RFC 5589 § 7).
+    Attended,
+    /// Taken by the one who has it now (RFC 3891): `by` is whose phone it was taken from.
+    PickUp,
 }
 
 /// How far a call has come.

@@ -40,6 +40,10 @@ impl Closing {
                 self.leg.moved(old, new);
                 Some(State::Closing(self))
             }
+            Event::PickedUp(pick_up) => {
+                pick_up.refuse(turn, Status::DECLINE);
+                Some(State::Closing(self))
+            }
             _ => Some(State::Closing(self)),
         }
     }

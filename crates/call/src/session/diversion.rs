@@ -154,6 +154,7 @@ impl Offering {
             offer: Some(&invite),
             reliably: alone && supports(&invite, "100rel"),
             referred_by: None,
+            replaces: None,
         };
         self.branches.extend(summon(turn, facts, &summons, targets));
         // 181 tells the caller (RFC 3261 § 21.1.3).

@@ -110,31 +110,20 @@ impl Offering {
             agreed(&mut self.caller.leg, early, &self.caller.invite);
             agreed(early, &mut self.caller.leg, response);
         }
-        self.tell_caller(facts, turn, response, if alone { status } else { Status::RINGING }, alone, far);
-        if facts.ringing.is_none() {
-            facts.ringing = Some(turn.now);
-            facts.show(turn);
-        }
-    }
-
-    /// Reliably where both ends do it, or where the caller requires it. Ours has no words then: an answer in it would
-    /// bind the phone, which has not promised anything yet.
-    fn tell_caller(
-        &mut self,
-        facts: &Facts,
-        turn: &mut Turn<'_>,
-        response: &Message,
-        status: Status,
-        alone: bool,
-        far: Option<Far>,
-    ) {
-        let relayed = self.to_caller(facts, turn, status);
+        let relayed = self.to_caller(facts, turn, if alone { status } else { Status::RINGING });
+        // Ours has no words where the caller requires reliable ones: an answer in it would bind the phone, which has not
+        // promised anything yet.
         let required = self.caller.reliable.wish == Wish::Required;
-        let relayed = if alone && (far.is_some() || !required) { relayed.body_of(response) } else { relayed };
+        let with_words = alone && (far.is_some() || !required);
+        let relayed = if with_words { relayed.body_of(response) } else { relayed };
         if far.is_some() || required {
             self.caller.reliable.send(turn, &self.caller.key, relayed, far);
         } else {
             turn.respond(&self.caller.key, relayed);
+        }
+        if facts.ringing.is_none() {
+            facts.ringing = Some(turn.now);
+            facts.show(turn);
         }
     }
 }

@@ -44,6 +44,8 @@ pub(super) struct Summons<'a> {
     pub(super) reliably: bool,
     /// Who sent us there (RFC 3892).
     pub(super) referred_by: Option<&'a str>,
+    /// The dialog beyond the cluster that it wants (RFC 3891).
+    pub(super) replaces: Option<&'a str>,
 }
 
 /// Begins the call. `None` when no INVITE could be sent; the caller has been answered then.
@@ -84,6 +86,7 @@ pub(crate) fn begin(
         offer: Some(&invite),
         reliably: targets.len() == 1 && supports(&invite, "100rel"),
         referred_by: None,
+        replaces: invite.header(Name::Replaces),
     };
     let branches = summon(turn, &mut facts, &summons, targets);
     facts.show(turn);
@@ -155,6 +158,10 @@ fn extensions(turn: &Turn<'_>, summons: &Summons<'_>, hop: &Hop, request: Reques
     let request = if supported.is_empty() { request } else { request.header(Name::Supported, supported) };
     let request = match summons.referred_by {
         Some(by) => request.header(Name::ReferredBy, by),
+        None => request,
+    };
+    let request = match summons.replaces.filter(|_| hop.is_cluster()) {
+        Some(replaces) => request.header(Name::Replaces, replaces).header(Name::Require, "replaces"),
         None => request,
     };
     if hop.is_cluster() { request } else { watch::propose(&turn.core.config.settings, request) }

@@ -16,7 +16,7 @@ use super::{Facts, Session, Side, State, Step, parting};
 use crate::core::{Ask, Purpose, SDP, Turn};
 use crate::headers::{self, cause_of};
 use crate::hop::Hop;
-use crate::record;
+use crate::record::{self, TransferKind};
 use model::Cause;
 use sip::transaction::Failure;
 use sip::{ClientKey, Host, MAX_FORWARDS, Message, Method, Name, NameAddr, Status, Uri};
@@ -47,6 +47,7 @@ impl Transferring {
             offer: None,
             reliably: false,
             referred_by: Some(&referrer),
+            replaces: None,
         };
         let branches = summon(turn, facts, &summons, targets);
         if branches.is_empty() {
@@ -336,12 +337,9 @@ impl Transferring {
         let stays = talking.leg(by.other());
         agreed(&mut leg, stays, &offer);
         agreed(stays, &mut leg, answer);
-        let transfer_of = record::Transfer {
-            by: facts.party(by).clone(),
-            to: transfer.target.clone(),
-            attended: transfer.consult.is_some(),
-            at: turn.now,
-        };
+        let how = if transfer.consult.is_some() { TransferKind::Attended } else { TransferKind::Blind };
+        let transfer_of =
+            record::Transfer { by: facts.party(by).clone(), to: transfer.target.clone(), how, at: turn.now };
         let parted = std::mem::replace(talking.leg(by), leg);
         if !gone {
             parting::part(turn, facts, parted);

@@ -27,7 +27,7 @@ impl Talking {
         for side in [Side::Caller, Side::Called] {
             let unacknowledged = self.acking.is_some();
             let leg = self.leg(side);
-            if !leg.watch.due().is_some_and(|due| due <= turn.now) {
+            if leg.watch.due().is_none_or(|due| due > turn.now) {
                 continue;
             }
             match leg.watch {

@@ -28,6 +28,7 @@ mod media;
 mod modify;
 mod offering;
 mod parting;
+mod pick_up;
 mod refer;
 mod reliable;
 mod talking;
@@ -40,6 +41,8 @@ pub(crate) use invite::{Target, begin};
 pub(crate) use leg::Leg;
 pub use media::{AnchorWhen, CallMedia, MediaPath, MediaSettings, MediaTraffic, PortRange};
 pub(crate) use media::{Desk, Media};
+pub(crate) use pick_up::PickUp;
+pub(crate) use refer::Replaces;
 
 use crate::core::Turn;
 use crate::hop::Hop;
@@ -52,6 +55,7 @@ use model::Cause;
 use model::routing::Step as Decided;
 use offering::Offering;
 use parting::Parting;
+use pick_up::{PickingUp, Taking};
 use serde::{Deserialize, Serialize};
 use sip::transaction::Failure;
 use sip::{ClientKey, Flow, Message, ServerKey};
@@ -106,6 +110,10 @@ enum State {
     Transferring(Box<Transferring>),
     /// A leg that has transferred its call away.
     Parting(Parting),
+    /// Ringing, and another phone is about to take it.
+    PickingUp(Box<PickingUp>),
+    /// Answered, and another phone is about to take a side of it.
+    Taking(Box<Taking>),
 }
 
 /// What is told of the call.
@@ -172,6 +180,8 @@ pub(crate) enum Event {
     Joining(Step, ClientKey, Result<Message, Failure>),
     /// The call that was asked for, taken out of its shard; or that there is none.
     Brought(Option<Box<Session>>),
+    /// Another phone wants this call.
+    PickedUp(Box<PickUp>),
     /// Time has passed.
     Tick,
 }
@@ -208,6 +218,8 @@ impl Session {
             State::Closing(closing) => closing.handle(&facts, turn, event),
             State::Transferring(transferring) => transferring.handle(&mut facts, turn, event),
             State::Parting(parting) => parting.handle(&facts, turn, event),
+            State::PickingUp(picking_up) => picking_up.handle(&mut facts, turn, event),
+            State::Taking(taking) => taking.handle(&mut facts, turn, event),
         };
         next.map(|state| Session { facts, state })
     }
@@ -227,6 +239,8 @@ impl Session {
             State::Closing(_) => None,
             State::Transferring(transferring) => transferring.due(),
             State::Parting(parting) => Some(parting.until),
+            State::PickingUp(picking_up) => picking_up.offering.due(),
+            State::Taking(taking) => taking.talking.next_check(),
         }
     }
 
@@ -238,8 +252,10 @@ impl Session {
     /// The call as it is shown; none once its record is written.
     pub(crate) fn view(&self) -> Option<CallView> {
         match &self.state {
-            State::Offering(_) => Some(self.facts.view(self.facts.progress())),
-            State::Talking(_) | State::Transferring(_) => Some(self.facts.view(Progress::Talking)),
+            State::Offering(_) | State::PickingUp(_) => Some(self.facts.view(self.facts.progress())),
+            State::Talking(_) | State::Transferring(_) | State::Taking(_) => {
+                Some(self.facts.view(Progress::Talking))
+            }
             State::Closing(_) | State::Parting(_) => None,
         }
     }

@@ -101,6 +101,7 @@ impl Offering {
                 Some(State::Offering(self))
             }
             Event::Routed(routed) => self.diverted(facts, turn, routed),
+            Event::PickedUp(pick_up) => self.picked_up(facts, turn, &pick_up),
             Event::Checked(..)
             | Event::Ack(..)
             | Event::Unacknowledged(_)

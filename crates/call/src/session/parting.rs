@@ -49,6 +49,7 @@ impl Parting {
                 return None;
             }
             Event::Moved(old, new) => self.leg.moved(old, new),
+            Event::PickedUp(pick_up) => pick_up.refuse(turn, Status::NO_SUCH_CALL),
             _ => {}
         }
         Some(State::Parting(self))

@@ -72,6 +72,7 @@ impl Talking {
             // The transfer that asked for it is over: it goes on by itself.
             Event::Brought(Some(session)) => turn.ask(Ask::Keep(session)),
             Event::Brought(None) => {}
+            Event::PickedUp(pick_up) => return self.picked_up(facts, turn, *pick_up),
         }
         Some(State::Talking(self))
     }

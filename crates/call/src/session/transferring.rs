@@ -135,6 +135,10 @@ impl Transferring {
             }
             Event::Tick if self.rings_in_vain(turn) => self.fail(facts, turn, Cause::NoAnswer, None),
             Event::HangUp if self.transfer.gone => self.fail(facts, turn, Cause::EndedByOperator, None),
+            Event::PickedUp(pick_up) => {
+                pick_up.refuse(turn, Status::REQUEST_PENDING);
+                Some(State::Transferring(self))
+            }
             // A leg that has hung up is asked no more.
             Event::Checked(side, _) if self.transfer.gone && side == self.transfer.by => {
                 self.go_on(facts, turn)

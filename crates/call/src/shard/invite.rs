@@ -11,7 +11,7 @@ use crate::headers;
 use crate::hop::Hop;
 use crate::io::{Fault, Output};
 use crate::record::{EndedBy, Party, Role};
-use crate::session::{Event, Facts, Target, begin};
+use crate::session::{Event, Facts, PickUp, Replaces, Target, begin};
 use crate::settings::CALLS_MAX;
 use model::routing::{Caller, Decision, Outcome};
 use model::{Cause, Extension};
@@ -102,11 +102,38 @@ impl Shard {
     }
 
     fn place_new(&mut self, step: &mut Step<'_>, key: ServerKey, from: Hop, invite: Message, origin: Origin) {
+        let Some(origin) = self.wants_none(step, &key, &from, &invite, origin) else { return };
         let Some(uri) = invite.request_uri() else { return };
         let dialled = uri.user().into_owned();
         let home = self.core.id;
         let found = Found::default();
         self.place(step, Box::new(Placing { home, key, from, invite, origin, dialled, wanted: None, found }));
+    }
+
+    /// An INVITE that wants a call that is here (RFC 3891) is given to that call; any other goes on.
+    fn wants_none(
+        &mut self,
+        step: &mut Step<'_>,
+        key: &ServerKey,
+        from: &Hop,
+        invite: &Message,
+        origin: Origin,
+    ) -> Option<Origin> {
+        let Some(value) = invite.header(Name::Replaces) else { return Some(origin) };
+        let Some(replaces) = Replaces::parse(value) else {
+            self.turn(step).answer(key, invite, Status::BAD_REQUEST);
+            self.over(step, origin.caller);
+            return None;
+        };
+        let by_tag = |tag: &str| self.core.dialog(tag).map(|(call, _)| call);
+        let wanted = by_tag(&replaces.to_tag).or_else(|| by_tag(&replaces.from_tag));
+        let Some(call) = wanted else { return Some(origin) };
+        let (key, from, invite) = (key.clone(), from.clone(), invite.clone());
+        let pick_up = PickUp { key, from, invite, party: origin.party, replaces, by_right: false };
+        // It begins no call of its own.
+        self.over(step, origin.caller);
+        self.tell(step, call, Event::PickedUp(Box::new(pick_up)));
+        None
     }
 
     /// Decides where a call goes, or asks what it needs to know for that.
@@ -180,6 +207,13 @@ impl Shard {
             _ => decision.outcome,
         };
         let (called, targets) = match outcome {
+            // The call it wants to take is not here, nor anywhere else.
+            Outcome::Local(_) if placing.invite.header(Name::Replaces).is_some() => {
+                let caller = placing.origin.caller.clone();
+                self.core.is_back(&placing.key);
+                self.turn(step).answer(&placing.key, &placing.invite, Status::NO_SUCH_CALL);
+                return self.over(step, caller);
+            }
             Outcome::Local(called) => {
                 let targets = self.targets(&called, &placing);
                 (Ok(called), targets)

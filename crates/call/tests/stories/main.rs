@@ -14,6 +14,7 @@ mod everywhere;
 mod hostile;
 mod inside;
 mod phone;
+mod pick_up;
 mod refusals;
 mod registration;
 mod requests;

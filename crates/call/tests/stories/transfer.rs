@@ -77,7 +77,7 @@ fn rfc_3515_a_blind_transfer_joins_the_two_and_the_transferor_is_told_how_it_goe
             let record = world.records.iter().find(|record| !record.transfers.is_empty()).unwrap();
             assert_eq!(record.transfers[0].by.number, by);
             assert_eq!(record.transfers[0].to.number, target);
-            assert!(!record.transfers[0].attended);
+            assert_eq!(record.transfers[0].how, call::TransferKind::Blind);
             assert!(world.records.iter().all(|record| record.cause == Cause::NormalClearing));
         });
     }
@@ -327,9 +327,9 @@ fn rfc_3891_an_attended_transfer_joins_the_two_far_legs() {
             hangs_up(world, target, stays);
             let originating = world.records.iter().filter(|record| record.role == call::Role::Originating);
             assert_eq!(originating.count(), 2, "two calls were begun, two records");
-            assert!(
-                world.records.iter().any(|record| record.transfers.iter().any(|transfer| transfer.attended))
-            );
+            assert!(world.records.iter().any(|record| {
+                record.transfers.iter().any(|transfer| transfer.how == call::TransferKind::Attended)
+            }));
             assert!(world.records.iter().all(|record| record.cause == Cause::NormalClearing));
         });
     }

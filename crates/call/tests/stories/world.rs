@@ -344,6 +344,13 @@ impl World {
         name.to_owned()
     }
 
+    /// A phone of a subscriber at another member than its home.
+    pub(crate) fn visitor(&mut self, number: &str, member: u16, name: &str) {
+        let mut visitor = Phone::new(number, member, Transport::Udp);
+        visitor.take_port(7_778, name);
+        self.phones.insert(name.to_owned(), visitor);
+    }
+
     pub(crate) fn phone(&mut self, number: &str) -> &mut Phone {
         self.phones.get_mut(number).unwrap()
     }
