@@ -16,6 +16,10 @@ use sip::digest::{Credentials, Known, Malformed, Secrets, Verdict};
 use sip::{Flow, Message, Method, Name, Response, ServerKey, Status};
 use std::time::Duration;
 
+/// A request shorter than this is no phone's. Its challenge offers one algorithm, so that no answer before login is twice
+/// as long as what it answers: who forges a source gains nothing by us.
+const SHORT_REQUEST_BYTES: usize = 300;
+
 /// How soon a phone that this node cannot judge may ask again.
 const RETRY_AFTER_S: u32 = 5;
 
@@ -178,7 +182,8 @@ impl Shard {
     fn challenge(&mut self, step: &mut Step<'_>, asked: &Unproven, stale: bool) {
         let Unproven { asking, key, flow, message } = asked;
         let (status, name, _) = asking.names();
-        let strong = self.core.config.reads_sha256(message.header(Name::UserAgent));
+        let strong = self.core.config.reads_sha256(message.header(Name::UserAgent))
+            && message.to_wire().len() >= SHORT_REQUEST_BYTES;
         let [sha256, md5] = self.core.challenger.challenges(step.now, flow.remote.ip(), stale);
         let mut turn = self.turn(step);
         let response: Response = turn.answer_to(message, status);

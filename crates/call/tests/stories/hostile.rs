@@ -7,7 +7,7 @@ use sip::{Flow, Message, Transport};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-const START: Duration = Duration::from_secs(1_700_000_000);
+pub(crate) const START: Duration = Duration::from_secs(1_700_000_000);
 
 fn hostile_messages() -> Vec<Message> {
     let crates = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();

@@ -22,6 +22,7 @@ mod rfc_3262;
 mod rfc_3325;
 mod rfc_4028;
 mod skills;
+mod threats;
 mod torture;
 mod transfer;
 mod walks;
