@@ -5,12 +5,29 @@
 use crate::address::NameAddrRef;
 use crate::draft::Draft;
 use crate::head::{HeadRef, Place};
+use crate::message::{Parts, Start};
 use crate::scan;
 use crate::{CSeq, HeaderValue, MAX_FORWARDS, Message, Method, Name, NameAddr, ParseError, Status, Uri, Via};
 use std::fmt::Display;
 
 /// A type and a body.
 type Body = Option<(String, Vec<u8>)>;
+
+/// Where the reason phrase stands: behind `SIP/2.0 200 `.
+const REASON_AT: usize = 12;
+
+/// Headers that a response has once: one more of them must be found when the message is checked.
+const IS_A_PART: [Name; 9] = [
+    Name::From,
+    Name::To,
+    Name::CallId,
+    Name::CSeq,
+    Name::MaxForwards,
+    Name::ContentType,
+    Name::ContentLength,
+    Name::Expires,
+    Name::SessionExpires,
+];
 
 /// The last lines of a head, and the body behind it.
 fn finished(mut draft: Draft, body: Body) -> (Draft, Vec<u8>) {
@@ -28,6 +45,8 @@ pub struct Response {
     draft: Draft,
     body: Body,
     to: Place,
+    /// Its parts, as copied from a request that was checked.
+    parts: Option<Parts>,
 }
 
 impl Response {
@@ -42,6 +61,7 @@ impl Response {
     #[must_use]
     pub fn with_reason(request: &Message, status: Status, reason: &str) -> Response {
         let mut response = Response::refusing(request.head(), status, reason);
+        response.parts = response.copied_parts(request, status);
         if status == Status::TRYING
             && let Some(timestamp) = request.header(Name::Timestamp)
         {
@@ -66,16 +86,51 @@ impl Response {
         let to = copy(Name::To);
         copy(Name::CallId);
         copy(Name::CSeq);
-        Response { draft, body: None, to }
+        Response { draft, body: None, to, parts: None }
+    }
+
+    /// Where the copied values stand now; they are the first lines of this message.
+    fn copied_parts(&self, request: &Message, status: Status) -> Option<Parts> {
+        let (old, head) = (request.parts(), self.draft.head_so_far());
+        let place = |name: Name| head.lines().find(|(line, _)| line.name == name).map(|(line, _)| line.value);
+        let old_via = request.head().lines().find(|(line, _)| line.name == Name::Via)?.0.value;
+        let (via, from) = (place(Name::Via)?, place(Name::From)?);
+        let reason_at = self.draft.start().end().min(REASON_AT);
+        Some(Parts {
+            start: Start::Response(status, Place::new(reason_at, self.draft.start().end() - reason_at)),
+            via: old.via.copied(old_via, via),
+            branch: old.branch.map(|branch| branch.copied(old_via, via)),
+            from,
+            from_tag: old.from_tag.map(|tag| tag.copied(old.from, from)),
+            to: self.to,
+            to_tag: old.to_tag.map(|tag| tag.copied(old.to, self.to)),
+            call_id: place(Name::CallId)?,
+            cseq: old.cseq.clone(),
+            max_forwards: None,
+        })
     }
 
     /// Our tag; used only when the To of the request has none.
     #[must_use]
     pub fn to_tag(mut self, tag: &str) -> Response {
-        let to = self.draft.at(self.to);
-        let tagged = NameAddrRef::parse(to).map_or_else(|| to.contains("tag"), |to| to.tag().is_some());
-        if !tagged {
-            self.to = self.draft.append(self.to, &format!(";tag={}", scan::one_line(tag)));
+        let tagged = match &self.parts {
+            Some(parts) => parts.to_tag.is_some(),
+            None => {
+                let to = self.draft.at(self.to);
+                NameAddrRef::parse(to).map_or_else(|| to.contains("tag"), |to| to.tag().is_some())
+            }
+        };
+        if tagged {
+            return self;
+        }
+        if !scan::is_token(tag) {
+            self.parts = None;
+        }
+        let old = self.to;
+        self.to = self.draft.append(old, &format!(";tag={}", scan::one_line(tag)));
+        if let Some(parts) = &mut self.parts {
+            parts.moved(old, self.to);
+            parts.to_tag = Some(Place::new(self.to.end() - tag.len(), tag.len()));
         }
         self
     }
@@ -89,6 +144,9 @@ impl Response {
     /// One more header.
     #[must_use]
     pub fn header(mut self, name: Name, value: impl Display) -> Response {
+        if IS_A_PART.contains(&name) {
+            self.parts = None;
+        }
         self.draft.line(name, value);
         self
     }
@@ -102,6 +160,9 @@ impl Response {
     /// One more header that [`Name`] does not know.
     #[must_use]
     pub fn header_named(mut self, name: &str, value: impl Display) -> Response {
+        if IS_A_PART.contains(&Name::parse(name)) {
+            self.parts = None;
+        }
         self.draft.line_named(name, value);
         self
     }
@@ -132,7 +193,10 @@ impl Response {
     /// The message. An error is a mistake of ours in what was put in.
     pub fn message(self) -> Result<Message, ParseError> {
         let (draft, body) = finished(self.draft, self.body);
-        draft.message(&body)
+        match self.parts {
+            Some(parts) => draft.message_of(parts, &body),
+            None => draft.message(&body),
+        }
     }
 }
 

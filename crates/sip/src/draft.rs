@@ -1,7 +1,8 @@
 //! A message being written: its text, and the places of its lines as they are written, so that what we have just
 //! built need not be searched again.
 
-use crate::head::{Head, Place, Table};
+use crate::head::{Head, HeadRef, Place, Table};
+use crate::message::Parts;
 use crate::scan::{self, OneLine};
 use crate::{Fault, MESSAGE_BYTES_MAX, Message, Name, ParseError};
 use std::fmt::{Display, Write as _};
@@ -56,6 +57,16 @@ impl Draft {
         self.end(name, at, from)
     }
 
+    /// The lines until now.
+    pub(crate) fn head_so_far(&self) -> HeadRef<'_> {
+        HeadRef { text: &self.text, table: &self.table }
+    }
+
+    /// Where the start line ends.
+    pub(crate) fn start(&self) -> Place {
+        self.table.start()
+    }
+
     /// Puts `more` behind a value that was written before.
     pub(crate) fn append(&mut self, value: Place, more: &str) -> Place {
         self.text.insert_str(value.end(), more);
@@ -78,21 +89,30 @@ impl Draft {
     }
 
     /// The message. An error is a mistake of ours in what was put in.
-    pub(crate) fn message(mut self, body: &[u8]) -> Result<Message, ParseError> {
+    pub(crate) fn message(self, body: &[u8]) -> Result<Message, ParseError> {
+        Message::assemble(self.head(body)?, body).map(readable)
+    }
+
+    /// The message, when its parts are known because they were copied from another.
+    pub(crate) fn message_of(self, parts: Parts, body: &[u8]) -> Result<Message, ParseError> {
+        let message = Message::of_parts(self.head(body)?, parts, body);
+        debug_assert_eq!(
+            Parts::read(message.head()).as_ref(),
+            Ok(message.parts()),
+            "they are where they are"
+        );
+        Ok(readable(message))
+    }
+
+    fn head(mut self, body: &[u8]) -> Result<Head<'static>, ParseError> {
         self.text.push_str("\r\n");
         if self.text.len() + body.len() > MESSAGE_BYTES_MAX {
             return Err(Fault::TooLarge.into());
         }
-        if let Some(fault) = self.fault {
-            return Err(fault.into());
+        match self.fault {
+            Some(fault) => Err(fault.into()),
+            None => Ok(Head { text: self.text.into(), table: self.table }),
         }
-        let message = Message::assemble(Head { text: self.text.into(), table: self.table }, body)?;
-        debug_assert_eq!(
-            Message::parse(&message.to_bytes()).as_ref(),
-            Ok(&message),
-            "what is built is readable"
-        );
-        Ok(message)
     }
 
     fn begin(&mut self, written: &str) -> usize {
@@ -113,4 +133,10 @@ impl Draft {
         self.text.push_str("\r\n");
         place
     }
+}
+
+/// What we have built is what a reader reads.
+fn readable(message: Message) -> Message {
+    debug_assert_eq!(Message::parse(&message.to_bytes()).as_ref(), Ok(&message));
+    message
 }

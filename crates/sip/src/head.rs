@@ -50,6 +50,11 @@ impl Place {
         text.get(self.start()..self.end()).unwrap_or_default()
     }
 
+    /// The same piece of a value that was copied: where `from` was, `to` is.
+    pub(crate) fn copied(self, from: Place, to: Place) -> Place {
+        Place::new((self.start() + to.start()).saturating_sub(from.start()), self.len.into())
+    }
+
     /// The same piece after `old` became `new_len` bytes long: what stands behind it moves, what holds it grows.
     pub(crate) fn moved(self, old: Place, new_len: usize) -> Place {
         let shifted = |at: usize| (at + new_len).saturating_sub(usize::from(old.len));
@@ -83,6 +88,10 @@ impl Table {
     /// With a start line of this length.
     pub(crate) fn after_start(start_len: usize) -> Table {
         Table { start: Place::new(0, start_len), lines: SmallVec::new() }
+    }
+
+    pub(crate) fn start(&self) -> Place {
+        self.start
     }
 
     /// Notes one more line; false when there are too many.

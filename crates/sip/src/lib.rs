@@ -1,6 +1,6 @@
 //! SIP without sockets: parse, print, transactions, dialogs, digest.
 //!
-//! What it is: the grammar and the machines of RFC 3261 (with 3263's names left to the shell, 3581, 6026, 8760)
+//! What it is: the grammar and the machines of RFC 3261 (with 3263, 3581, 6026, 8760)
 //! as values. Bytes and addresses come in, bytes and values go out.
 //!
 //! What it is not: it opens no socket, reads no clock and draws no random number. It decides no policy: who may
@@ -23,6 +23,7 @@ mod frozen;
 mod head;
 pub mod headers;
 mod host;
+pub mod locate;
 mod message;
 mod method;
 mod name;

@@ -11,14 +11,18 @@ use crate::address::NameAddrRef;
 use crate::head::{self, Head, HeadRef, Place, Table};
 use crate::scan::{self, Elements};
 use crate::uri::UriRef;
-use crate::via::ViaRef;
+use crate::via::{self, ViaRef};
 use crate::{CSeq, Contacts, Fault, MESSAGE_BYTES_MAX, Method, Name, NameAddr, ParseError, Status, Uri, Via};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::fmt;
 use std::net::SocketAddr;
+use std::ops::Range;
 use std::sync::{Arc, OnceLock};
+
+/// Bytes that a stamp usually adds: an address and a port.
+const STAMP_BYTES_USUAL: usize = 64;
 
 /// The first line.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -65,23 +69,23 @@ struct Owned {
 }
 
 /// The places and values of what every message must have.
-#[derive(Clone)]
-struct Parts {
-    start: Start,
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Parts {
+    pub(crate) start: Start,
     /// The top element of the first Via line.
-    via: Place,
-    branch: Option<Place>,
-    from: Place,
-    from_tag: Option<Place>,
-    to: Place,
-    to_tag: Option<Place>,
-    call_id: Place,
-    cseq: CSeq,
-    max_forwards: Option<u8>,
+    pub(crate) via: Place,
+    pub(crate) branch: Option<Place>,
+    pub(crate) from: Place,
+    pub(crate) from_tag: Option<Place>,
+    pub(crate) to: Place,
+    pub(crate) to_tag: Option<Place>,
+    pub(crate) call_id: Place,
+    pub(crate) cseq: CSeq,
+    pub(crate) max_forwards: Option<u8>,
 }
 
-#[derive(Clone, Copy)]
-enum Start {
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) enum Start {
     /// Place of the Request-URI.
     Request(Place),
     /// Status, and place of the reason phrase.
@@ -110,12 +114,8 @@ impl Message {
         }
     }
 
-    /// Checks what every message must have.
-    pub(crate) fn assemble(head: Head<'_>, body: &[u8]) -> Result<Message, ParseError> {
-        let parts = match Parts::read(head.as_ref()) {
-            Ok(parts) => parts,
-            Err(fault) => return Err(ParseError::new(fault, Some(head.into_owned()))),
-        };
+    /// Puts together what is known to be right: of a message that was checked, or that we have written.
+    pub(crate) fn of_parts(head: Head<'_>, parts: Parts, body: &[u8]) -> Message {
         let head_len = head.text.len();
         let (text, body_apart): (Arc<str>, _) = match std::str::from_utf8(body) {
             Ok("") => (head.text.as_ref().into(), None),
@@ -127,7 +127,19 @@ impl Message {
             Err(_) => (head.text.as_ref().into(), Some(body.into())),
         };
         let (table, owned) = (head.table, Owned::default());
-        Ok(Message(Arc::new(Parsed { text, head_len, body_apart, table, parts, owned })))
+        Message(Arc::new(Parsed { text, head_len, body_apart, table, parts, owned }))
+    }
+
+    pub(crate) fn parts(&self) -> &Parts {
+        &self.0.parts
+    }
+
+    /// Checks what every message must have.
+    pub(crate) fn assemble(head: Head<'_>, body: &[u8]) -> Result<Message, ParseError> {
+        match Parts::read(head.as_ref()) {
+            Ok(parts) => Ok(Message::of_parts(head, parts, body)),
+            Err(fault) => Err(ParseError::new(fault, Some(head.into_owned()))),
+        }
     }
 
     /// Notes in the top Via where the request came from (RFC 3261 §18.2.1, RFC 3581 §4). Do this first with every
@@ -135,18 +147,17 @@ impl Message {
     #[must_use]
     pub fn stamped(mut self, source: SocketAddr) -> Message {
         let parsed = Arc::make_mut(&mut self.0);
-        let mut via = parsed.parts.via_in(&parsed.text).to_via();
-        via.stamp(source);
-        let (element, old) = (via.to_string(), parsed.parts.via);
-        let mut text = String::with_capacity(parsed.text.len() + element.len());
+        let old = parsed.parts.via;
+        let mut text = String::with_capacity(parsed.text.len() + STAMP_BYTES_USUAL);
         text.push_str(parsed.text.get(..old.start()).unwrap_or_default());
-        text.push_str(&element);
+        let branch = via::write_stamped(&mut text, old.read(&parsed.text), source);
+        let new_len = text.len() - old.start();
         text.push_str(parsed.text.get(old.end()..).unwrap_or_default());
         parsed.head_len = (parsed.head_len + text.len()).saturating_sub(parsed.text.len());
         parsed.text = text.into();
-        parsed.table.follow(old, element.len());
-        parsed.parts.follow(old, element.len(), &parsed.text);
-        parsed.owned.via = OnceLock::from(Box::new(via));
+        parsed.table.follow(old, new_len);
+        parsed.parts.follow(old, new_len, branch);
+        parsed.owned.via = OnceLock::new();
         self
     }
 
@@ -423,7 +434,7 @@ impl Parsed {
 }
 
 impl Parts {
-    fn read(head: HeadRef<'_>) -> Result<Parts, Fault> {
+    pub(crate) fn read(head: HeadRef<'_>) -> Result<Parts, Fault> {
         let (start, method) = read_start(head)?;
         let known = Required::find(head)?;
         let place = |piece: &str| Place::of(head.text, piece);
@@ -462,15 +473,21 @@ impl Parts {
         ViaRef::parse(self.via.read(text)).unwrap_or(ViaRef::none())
     }
 
-    /// Follows a change of the top Via.
-    fn follow(&mut self, old: Place, new_len: usize, text: &str) {
+    /// Follows a To that became longer.
+    pub(crate) fn moved(&mut self, old: Place, new: Place) {
+        self.to = new;
+        self.call_id = self.call_id.moved(old, new.end() - new.start());
+    }
+
+    /// Follows a change of the top Via, in which the branch stands there now.
+    fn follow(&mut self, old: Place, new_len: usize, branch: Option<Range<usize>>) {
         for place in [&mut self.via, &mut self.from, &mut self.to, &mut self.call_id] {
             *place = place.moved(old, new_len);
         }
         for place in [&mut self.from_tag, &mut self.to_tag].into_iter().flatten() {
             *place = place.moved(old, new_len);
         }
-        self.branch = self.via_in(text).branch().map(|branch| Place::of(text, branch));
+        self.branch = branch.map(|branch| Place::new(branch.start, branch.len()));
     }
 }
 

@@ -78,6 +78,11 @@ impl<'a> ParamsRef<'a> {
         self.iter().find(|(known, _)| known.eq_ignore_ascii_case(name))?.1
     }
 
+    /// As it stands.
+    pub(crate) fn text(self) -> &'a str {
+        self.0
+    }
+
     /// All of them in order; values as written.
     pub fn iter(self) -> impl Iterator<Item = (&'a str, Option<&'a str>)> {
         ParamsIter(self.0)

@@ -5,25 +5,42 @@
 use std::borrow::Cow;
 use std::fmt;
 
+/// RFC 3261 §25.1 `token`: one bit for each of the 128 letters.
+const TOKEN: u128 = bits(b"-.!%*_+`'~") | bits(b"0123456789") | bits(LETTERS) | bits(CAPITALS);
+const LETTERS: &[u8] = b"abcdefghijklmnopqrstuvwxyz";
+const CAPITALS: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ";
+
+const fn bits(mut letters: &[u8]) -> u128 {
+    let mut set = 0;
+    while let [letter, rest @ ..] = letters {
+        set |= 1 << *letter;
+        letters = rest;
+    }
+    set
+}
+
 /// RFC 3261 §25.1 `token`.
+#[inline]
 pub(crate) fn is_token_byte(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric()
-        || matches!(byte, b'-' | b'.' | b'!' | b'%' | b'*' | b'_' | b'+' | b'`' | b'\'' | b'~')
+    byte < 128 && (TOKEN >> byte) & 1 == 1
 }
 
 pub(crate) fn is_token(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(is_token_byte)
 }
 
+#[inline]
 pub(crate) fn is_blank(byte: u8) -> bool {
     byte == b' ' || byte == b'\t'
 }
 
+#[inline]
 pub(crate) fn trim(text: &str) -> &str {
     let blanks = text.bytes().rev().take_while(|byte| is_blank(*byte)).count();
     trim_start(text.get(..text.len() - blanks).unwrap_or_default())
 }
 
+#[inline]
 pub(crate) fn trim_start(text: &str) -> &str {
     let blanks = text.bytes().take_while(|byte| is_blank(*byte)).count();
     text.get(blanks..).unwrap_or_default()
@@ -204,6 +221,7 @@ pub(crate) fn number<N: std::str::FromStr>(text: &str) -> Option<N> {
 }
 
 /// What no line of a head may hold.
+#[inline]
 pub(crate) fn is_control(byte: u8) -> bool {
     (byte < b' ' && byte != b'\t') || byte == 0x7f
 }

@@ -1,16 +1,19 @@
 //! Names that cannot be guessed, from a seed: tags, branches, Call-IDs, session ids, keys.
 //!
-//! A keyed counter hash (HMAC-SHA256 of a counter) instead of a random source: the machines stay pure, and a
-//! simulation repeats from its seed. A thawed machine is given a fresh seed, so it repeats nothing.
+//! A keyed hash of a counter instead of a random source: the machines stay pure, and a simulation repeats from its
+//! seed. A thawed machine is given a fresh seed, so it repeats nothing. Names are SipHash-2-4 of 128 bits, a keyed
+//! function made for this; keys and seeds are HMAC-SHA256.
 
 use crate::via::MAGIC_COOKIE;
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
+use siphasher::sip128::SipHasher24;
 
 /// The source of names of one machine.
 #[derive(Clone)]
 pub struct Tokens {
     seed: [u8; 32],
+    names: SipHasher24,
     counter: u64,
 }
 
@@ -18,7 +21,9 @@ impl Tokens {
     /// From 32 random bytes of the shell.
     #[must_use]
     pub fn new(seed: [u8; 32]) -> Tokens {
-        Tokens { seed, counter: 0 }
+        let mut key = [0; 16];
+        key.iter_mut().zip(keyed_hash(&seed, &[b"names"])).for_each(|(to, from)| *to = from);
+        Tokens { seed, names: SipHasher24::new_with_key(&key), counter: 0 }
     }
 
     /// 32 fresh bytes: a key, or the seed of another machine.
@@ -49,12 +54,17 @@ impl Tokens {
 
     /// A number below `bound`; 0 when the bound is 0.
     pub fn number(&mut self, bound: u32) -> u32 {
-        let [a, b, c, d, ..] = self.key32();
+        let [a, b, c, d, ..] = self.next_name();
         u32::from_be_bytes([a, b, c, d]).checked_rem(bound).unwrap_or(0)
     }
 
     fn letters(&mut self, bytes: usize) -> String {
-        hex(self.key32().get(..bytes).unwrap_or_default())
+        hex(self.next_name().get(..bytes).unwrap_or_default())
+    }
+
+    fn next_name(&mut self) -> [u8; 16] {
+        self.counter += 1;
+        self.names.hash(&self.counter.to_be_bytes()).as_bytes()
     }
 }
 
@@ -77,8 +87,12 @@ pub(crate) fn keyed_hash(key: &[u8; 32], parts: &[&[u8]]) -> [u8; 32] {
 
 /// Lower-case hexadecimal.
 pub(crate) fn hex(bytes: &[u8]) -> String {
-    let digit = |value: u8| char::from(if value < 10 { b'0' + value } else { b'a' + value - 10 });
-    bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 0xf)]).collect()
+    let digit = |value: u8| if value < 10 { b'0' + value } else { b'a' + value - 10 };
+    let mut text = Vec::with_capacity(bytes.len() * 2);
+    for byte in bytes {
+        text.extend_from_slice(&[digit(byte >> 4), digit(byte & 0xf)]);
+    }
+    String::from_utf8(text).unwrap_or_default()
 }
 
 #[cfg(test)]

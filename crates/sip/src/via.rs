@@ -3,8 +3,9 @@
 use crate::host::{self, Host, HostRef};
 use crate::params::{Params, ParamsRef};
 use crate::scan::{self, Cursor};
-use std::fmt;
+use std::fmt::{self, Write as _};
 use std::net::{IpAddr, SocketAddr};
+use std::ops::Range;
 
 /// What a branch of RFC 3261 begins with (§8.1.1.7).
 pub(crate) const MAGIC_COOKIE: &str = "z9hG4bK";
@@ -177,6 +178,33 @@ impl Via {
         let port = self.rport().or(self.port).unwrap_or(5060);
         Some(SocketAddr::new(address, port))
     }
+}
+
+/// Writes a Via as it stands, stamped as [`Via::stamp`] does it; tells where its branch is now.
+pub(crate) fn write_stamped(text: &mut String, element: &str, source: SocketAddr) -> Option<Range<usize>> {
+    let via = ViaRef::parse(element).unwrap_or(ViaRef::none());
+    let before_params = element.len().saturating_sub(via.params.text().len());
+    text.push_str(element.get(..before_params).unwrap_or_default().trim_end());
+    let mut branch = None;
+    let mut asked = false;
+    for (name, value) in via.params.iter().filter(|(name, _)| !name.eq_ignore_ascii_case("received")) {
+        text.push(';');
+        text.push_str(name);
+        if name.eq_ignore_ascii_case("rport") {
+            asked = true;
+            // Writing to a String cannot fail; nor below.
+            let _ = write!(text, "={}", source.port());
+        } else if let Some(value) = value {
+            text.push('=');
+            let start = text.len();
+            text.push_str(value);
+            branch = branch.or_else(|| name.eq_ignore_ascii_case("branch").then_some(start..text.len()));
+        }
+    }
+    if asked || via.host.address() != Some(source.ip()) {
+        let _ = write!(text, ";received={}", source.ip());
+    }
+    branch
 }
 
 fn read_host<'a>(cursor: &mut Cursor<'a>) -> Option<HostRef<'a>> {

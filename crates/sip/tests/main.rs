@@ -6,6 +6,7 @@ mod dialogs;
 mod digest;
 mod framing;
 mod headers;
+mod locate;
 mod messages;
 mod oracle;
 mod parsing_properties;

@@ -54,9 +54,9 @@ pub(crate) fn all() -> Vec<Case> {
 /// What every user of a request looks at.
 fn core(message: &Message) -> usize {
     let contact = message.contact().unwrap().map_or(0, |contact| contact.uri.user().len());
-    message.via().branch().map_or(0, str::len)
-        + message.from().tag().map_or(0, str::len)
-        + message.to().uri.user().len()
+    message.branch().map_or(0, str::len)
+        + message.from_tag().map_or(0, str::len)
+        + message.to_ref().uri.user().len()
         + message.call_id().len()
         + message.cseq().method.as_str().len()
         + contact
