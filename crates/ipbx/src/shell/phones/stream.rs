@@ -345,3 +345,85 @@ impl Connection {
         Poll::Pending
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Listening, Ports, tls};
+    use super::*;
+    use crate::shell::clock::SteadyClock;
+    use rcgen::{CertificateParams, KeyPair};
+    use std::net::Ipv4Addr;
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+    /// Sockets that listen, and an engine that takes everything and says nothing.
+    fn listening() -> (Phones, CancellationToken) {
+        let (ports, clock) = (Ports { plain: 0, tls: 0 }, SteadyClock::start());
+        let listening = Listening::open(Ipv4Addr::LOCALHOST.into(), ports, 1, clock).unwrap();
+        let (phones, slot, stop) = (listening.phones(), EngineSlot::default(), CancellationToken::new());
+        let key = KeyPair::generate().unwrap();
+        let certificate =
+            CertificateParams::new(vec!["localhost".to_owned()]).unwrap().self_signed(&key).unwrap();
+        phones.certify(tls::server(&certificate.pem(), &key.serialize_pem()).unwrap());
+        slot.set(Some(EngineHandle::open(1, [7; 32]).unwrap().0));
+        listening.serve(&slot, &stop);
+        (phones, stop)
+    }
+
+    /// How long the server bears a peer that sends `first`, then `rest` byte by byte, one each five seconds.
+    async fn borne(address: SocketAddr, first: &[u8], rest: &[u8]) -> Duration {
+        let mut peer = TcpStream::connect(address).await.unwrap();
+        peer.write_all(first).await.unwrap();
+        let begun = Instant::now();
+        let (mut read, mut write) = peer.split();
+        let dribble = async {
+            for byte in rest {
+                tokio::time::sleep(Duration::from_secs(5)).await;
+                if write.write_all(&[*byte]).await.is_err() {
+                    break;
+                }
+            }
+            std::future::pending::<()>().await;
+        };
+        let closed = async {
+            let mut buffer = [0; 1_024];
+            while matches!(read.read(&mut buffer).await, Ok(1..)) {}
+        };
+        tokio::select! {
+            () = dribble => {}
+            () = closed => {}
+        }
+        begun.elapsed()
+    }
+
+    fn around(seconds: u64, borne: Duration) {
+        let (least, most) = (Duration::from_secs(seconds), Duration::from_secs(seconds + 2));
+        assert!(borne >= least && borne < most, "borne for {borne:?} instead of {seconds} s");
+    }
+
+    const BEGINNING: &[u8] = b"OPTIONS sip:c-1 SIP/2.0\r\nVia: SIP/2.0/TCP 192.0.2.9;branch=z9hG4bK1\r\nX: ";
+
+    #[tokio::test(start_paused = true)]
+    async fn threat_10_a_peer_that_says_nothing_or_not_all_is_borne_for_half_a_minute() {
+        let (phones, _stop) = listening();
+        around(30, borne(phones.address(), b"", b"").await);
+        around(30, borne(phones.address(), BEGINNING, b"").await);
+        around(30, borne(phones.address(), BEGINNING, &[b'x'; 100]).await);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn threat_10_a_message_that_begins_after_a_ping_has_its_half_minute_too() {
+        let (phones, _stop) = listening();
+        let late = [b"\r\n\r\n".as_slice(), BEGINNING].concat();
+        around(30, borne(phones.address(), &late, &[b'x'; 100]).await);
+        // A ping alone is a phone that has nothing to say: it may stay.
+        let stays = tokio::time::timeout(Duration::from_secs(600), borne(phones.address(), b"\r\n\r\n", b""));
+        assert!(stays.await.is_err());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn threat_10_a_handshake_that_is_not_ended_is_borne_for_ten_seconds() {
+        let (phones, _stop) = listening();
+        around(10, borne(phones.tls_address(), b"", b"").await);
+        around(10, borne(phones.tls_address(), &[0x16, 3, 1, 2, 0], &[0; 100]).await);
+    }
+}
