@@ -13,12 +13,14 @@
 //! | `cut` | from the cut to isolated, from the return to connected |
 //! | `sip` | registrations, calls and TLS beside Kamailio: CPU and memory of each; avalanche; growth by shards |
 //! | `soak` | `--minutes N` of mixed load: the memory as a table and a picture |
+//! | `media` | CPU, loss and delay of a relayed RTP packet, beside rtpengine |
 //! | `build` | a clean build |
 
 mod build;
 mod calls;
 mod change;
 mod cut;
+mod media;
 mod memory;
 mod network;
 mod register;
@@ -42,9 +44,9 @@ pub(crate) struct Options {
 }
 
 /// The benches, in the order they run.
-const NAMES: &[&str] = &["memory", "register", "calls", "change", "cut", "sip", "soak", "build"];
+const NAMES: &[&str] = &["memory", "register", "calls", "change", "cut", "sip", "media", "soak", "build"];
 /// Take many minutes, so only when they are asked for; they start what they need themselves.
-const ON_DEMAND: &[&str] = &["sip", "soak", "build"];
+const ON_DEMAND: &[&str] = &["sip", "media", "soak", "build"];
 
 /// One measured number, as a person compares it.
 struct Figure {
@@ -120,6 +122,7 @@ fn measure(
         ("build", _) => build::run(repo, raw),
         ("sip", _) => sip::run(repo, raw),
         ("soak", _) => sip::soak(repo, raw, options.minutes),
+        ("media", _) => media::run(repo, raw),
         ("memory", Some(network)) => memory::run(network, raw),
         ("register", Some(network)) => register::run(network, raw),
         ("calls", Some(network)) => calls::run(network, raw),

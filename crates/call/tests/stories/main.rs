@@ -13,6 +13,7 @@ mod edge_properties;
 mod everywhere;
 mod hostile;
 mod inside;
+mod media;
 mod phone;
 mod pick_up;
 mod refusals;

@@ -11,7 +11,7 @@ use sip::{
     Status, Tokens, Transport, Uri, Via,
 };
 use std::collections::{BTreeSet, VecDeque};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 /// Bytes from a phone, with the flow as its edge sees it.
@@ -74,6 +74,10 @@ pub(crate) struct Phone {
     pub(crate) max_forwards: Option<u8>,
     /// Its offers are long.
     pub(crate) long_words: bool,
+    /// It takes no offer that does not say this: `RTP/SAVP`.
+    pub(crate) keying: Option<&'static str>,
+    /// The address it believes it has, behind a NAT.
+    pub(crate) inside_address: Option<[u8; 4]>,
     /// Its offers are exactly this.
     pub(crate) exact_words: Option<String>,
     /// The domain it calls in.
@@ -129,6 +133,8 @@ impl Phone {
         };
         let mut seed = [7; 32];
         seed[..4].copy_from_slice(number.as_bytes());
+        // A phone that takes the place of one on UDP repeats none of its names.
+        seed[31] ^= u8::from(transport == Transport::Tls);
         let mut tokens = Tokens::new(seed);
         Phone {
             number: number.to_owned(),
@@ -148,6 +154,8 @@ impl Phone {
             knows_md5_only: false,
             max_forwards: None,
             long_words: false,
+            keying: None,
+            inside_address: None,
             exact_words: None,
             domain: "pleiad.test".to_owned(),
             user_agent: Some("story/1".to_owned()),
@@ -284,9 +292,21 @@ impl Phone {
 
     pub(crate) fn contact(&self) -> NameAddr {
         let port = self.listens_on.unwrap_or(self.flow.remote.port());
-        let uri = Uri::sip(&self.number, Host::from(self.flow.remote.ip())).with_port(port);
+        let uri = Uri::sip(&self.number, Host::from(self.own_address())).with_port(port);
         let stream = self.flow.transport == Transport::Tcp;
         NameAddr::new(if stream { uri.with_param("transport", Some("tcp")) } else { uri })
+    }
+
+    fn own_address(&self) -> IpAddr {
+        self.inside_address.map_or(self.flow.remote.ip(), IpAddr::from)
+    }
+
+    /// From now on it describes its media as phones do, at port 4000.
+    pub(crate) fn describe_media(&mut self) {
+        let address = self.own_address();
+        self.exact_words = Some(format!(
+            "v=0\r\no=- 7 1 IN IP4 {address}\r\ns=-\r\nc=IN IP4 {address}\r\nt=0 0\r\nm=audio 4000 RTP/AVP 8\r\n"
+        ));
     }
 
     fn signed(&self, request: Request) -> Request {
@@ -603,6 +623,7 @@ impl Phone {
                 let least = self.insists_on_s.unwrap();
                 self.respond(key, refuse(Status::SESSION_INTERVAL_TOO_SMALL).header(Name::MinSe, least));
             }
+            _ if self.refuses_keying(&invite) => self.respond(key, refuse(Status::NOT_ACCEPTABLE_HERE)),
             WhenCalled::Busy => self.respond(key, refuse(Status::BUSY_HERE)),
             _ if busy => self.respond(key, refuse(Status::BUSY_HERE)),
             WhenCalled::Decline => self.respond(key, refuse(Status::DECLINE)),
@@ -617,6 +638,11 @@ impl Phone {
                 self.respond_to_call(Status::RINGING, None);
             }
         }
+    }
+
+    fn refuses_keying(&self, invite: &Message) -> bool {
+        let offer = String::from_utf8_lossy(invite.body());
+        self.keying.is_some_and(|keying| !offer.contains(&format!(" {keying} ")))
     }
 
     fn answered(&mut self, key: &ClientKey, message: &Message) {

@@ -1,6 +1,7 @@
 //! Random lives: phones call, answer, hold, hang up, reconnect and are pulled; links are cut and healed; the cluster
 //! server is killed and started. At the end everything is healed, everybody hangs up, and nothing may be left.
 
+use crate::phone::Phone;
 use crate::world::{Make, Odds, World};
 use call::{CallRecord, Role};
 use model::Cause;
@@ -47,6 +48,9 @@ fn step(world: &mut World, odds: &mut Odds) {
 /// One life. Returns the causes its calls ended with.
 fn live(seed: u64, make: Make, loss_percent: usize) -> BTreeSet<Cause> {
     let mut world = World::new(make);
+    if make.anchored {
+        world.phones.values_mut().for_each(Phone::describe_media);
+    }
     let mut odds = Odds::new(seed);
     world.lose(loss_percent, seed);
     for _ in 0..60 {
@@ -99,7 +103,7 @@ fn random_lives_leave_nothing_behind() {
     for seed in 0..LIVES {
         let loss_percent = if seed % 2 == 1 { 10 } else { 0 };
         let shards = if seed % 4 < 2 { 1 } else { 4 };
-        let make = Make { frozen: seed % 10 < 2, shards };
+        let make = Make { frozen: seed % 10 < 2, shards, anchored: false };
         let outcome = std::panic::catch_unwind(|| live(seed, make, loss_percent));
         match outcome {
             Ok(ended) => causes.extend(ended),
@@ -118,4 +122,19 @@ fn random_lives_leave_nothing_behind() {
     ] {
         assert!(causes.contains(&cause), "{cause} was never reached: {causes:?}");
     }
+}
+
+/// Whatever happens to its calls, a member gives every port back (`World::all_idle` asks).
+#[test]
+fn random_anchored_lives_leak_no_port() {
+    let mut anchored = 0;
+    for seed in 0..LIVES / 3 {
+        let make = Make { frozen: seed % 5 == 0, shards: if seed % 2 == 0 { 1 } else { 4 }, anchored: true };
+        let loss_percent = if seed % 3 == 1 { 10 } else { 0 };
+        match std::panic::catch_unwind(|| live(seed, make, loss_percent)) {
+            Ok(causes) => anchored += causes.len(),
+            Err(_) => panic!("seed {seed}"),
+        }
+    }
+    assert!(anchored > 0);
 }

@@ -5,7 +5,7 @@
 
 use crate::phone::{Phone, PhoneOutput};
 use call::{
-    Binding, BindingChange, CallRecord, ClusterSide, Edge, EdgeConfig, Hop, Input, Location, Output, Place,
+    AnchorWhen, Binding, BindingChange, CallRecord, ClusterSide, Edge, EdgeConfig, Hop, Input, Location, Output, Place,
     Relay, RelayOutput, Role,
 };
 use media::relay::{Order, Report, Spec, StreamId, Traffic};
@@ -61,6 +61,7 @@ pub(crate) struct World {
     pub(crate) faults: Vec<String>,
     /// What the relays of the members carry.
     pub(crate) streams: BTreeMap<(u16, StreamId), Spec>,
+    reports: Vec<(u16, Report)>,
     /// What each phone was sent, as first lines, for stories that look at the wire.
     pub(crate) wire: Vec<(String, String)>,
     relay: Relay,
@@ -98,15 +99,17 @@ pub(crate) struct Make {
     /// Every edge is frozen and thawed at every step.
     pub(crate) frozen: bool,
     pub(crate) shards: u8,
+    /// All media go through the members.
+    pub(crate) anchored: bool,
 }
 
 impl Make {
-    pub(crate) const PLAIN: Make = Make { frozen: false, shards: 1 };
+    pub(crate) const PLAIN: Make = Make { frozen: false, shards: 1, anchored: false };
     const ALL: [Make; 4] = [
         Make::PLAIN,
-        Make { frozen: true, shards: 1 },
-        Make { frozen: false, shards: 4 },
-        Make { frozen: true, shards: 4 },
+        Make { frozen: true, ..Make::PLAIN },
+        Make { shards: 4, ..Make::PLAIN },
+        Make { frozen: true, shards: 4, ..Make::PLAIN },
     ];
 }
 
@@ -218,6 +221,7 @@ impl World {
             records: Vec::new(),
             faults: Vec::new(),
             streams: BTreeMap::new(),
+            reports: Vec::new(),
             wire: Vec::new(),
             relay: Relay::new(REALM.parse().unwrap()),
             location: Location::new(now),
@@ -238,7 +242,11 @@ impl World {
     /// Starts the process of a member with what its disk holds: records and bindings.
     fn start(&mut self, member: u16) {
         let place = if member == 0 { Place::ClusterServer } else { Place::Node };
-        let config = EdgeConfig::new(member_number(member), place, REALM).with_shards(self.make.shards);
+        let mut config = EdgeConfig::new(member_number(member), place, REALM).with_shards(self.make.shards);
+        if self.make.anchored {
+            config.media.anchor = AnchorWhen::Always;
+        }
+        self.streams.retain(|(owner, _), _| *owner != member);
         let seed = self.seed();
         let mut edge = Edge::new(config, seed);
         let bindings = self.members.remove(&member).map(|old| old.bindings).unwrap_or_default();
@@ -376,6 +384,10 @@ impl World {
         for output in out {
             self.take(member, output);
         }
+        // A relay answers after it has heard all that was said before.
+        while let Some((member, report)) = self.reports.pop() {
+            self.tell(member, Input::Media(report));
+        }
     }
 
     fn take(&mut self, member: u16, output: Output) {
@@ -419,7 +431,7 @@ impl World {
                 let spec = self.streams.remove(&(member, id));
                 assert!(spec.is_some(), "a stream is closed that was never opened");
                 let sent = |packets| Traffic { packets, ..Traffic::default() };
-                self.tell(member, Input::Media(Report::Closed(id, sent(100), sent(200))));
+                self.reports.push((member, Report::Closed(id, sent(100), sent(200))));
             }
         }
     }
@@ -591,7 +603,10 @@ impl World {
         for (number, member) in &self.members {
             assert_eq!(member.edge.calls(), [], "member {number} has no call");
             assert_eq!(member.edge.owed(), 0, "member {number} owes nothing");
+            assert_eq!(member.edge.streams(), 0, "member {number} has no media");
+            assert_eq!(member.edge.unwritten(), 0, "member {number} has written all records");
         }
+        assert_eq!(self.streams.len(), 0, "no relay carries anything");
         for phone in self.phones.values() {
             assert!(phone.is_idle(), "{} is idle", phone.number);
         }

@@ -1,10 +1,14 @@
 //! The relays of the members, as light as can be: which streams are open, and who is at their ends. No packet is
 //! invented; a stream that knows both its ends carries sound.
 
-use super::world::World;
+use super::world::{Event, World};
 use ipbx::member::{CallInput, Input};
 use media::relay::{Order, Report, Spec, StreamId, Traffic};
 use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// How long a relay takes to answer.
+const ANSWER: Duration = Duration::from_millis(1);
 
 /// The open streams of all members.
 pub(super) type Streams = BTreeMap<(u16, StreamId), Spec>;
@@ -18,11 +22,15 @@ impl World {
                 if self.media.remove(&(number, id)).is_none() {
                     self.ledger.broke(self.now, format!("n{number} closed a stream that was not open"));
                 }
-                let nothing = Traffic::default();
-                let report = Report::Closed(id, nothing.clone(), nothing);
-                self.tell(number, Input::Calls(CallInput::Media(report)));
+                self.after(ANSWER, Event::MediaClosed(number, id));
             }
         }
+    }
+
+    /// A relay says that it has closed a stream.
+    pub(super) fn media_closed(&mut self, number: u16, id: StreamId) {
+        let report = Report::Closed(id, Traffic::default(), Traffic::default());
+        self.tell(number, Input::Calls(CallInput::Media(report)));
     }
 
     /// The process of a member is gone, and the ports it had.

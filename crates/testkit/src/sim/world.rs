@@ -15,6 +15,7 @@ use super::trace::Trace;
 use super::{Coverage, landscape};
 use crate::phone::machine;
 use cluster::Conn;
+use ::media::relay::StreamId;
 use ipbx::member::{CallInput, CallOutput, Input, LinkInput, LinkOutput, Output, PhoneSend};
 use model::{MemberNumber, Position};
 use sip::{Flow, Message, Transport};
@@ -43,6 +44,8 @@ pub(super) enum Event {
     Released(Conn, End),
     /// The socket took these bytes.
     Sent(u16, Conn, usize),
+    /// The relay of a member has closed a stream.
+    MediaClosed(u16, StreamId),
     /// Somebody does something.
     Act(Act),
     /// Something befalls the world.
@@ -219,6 +222,7 @@ impl World {
             Event::Established(conn) => self.established(conn),
             Event::Segment(conn, to, segment) => self.segment(conn, to, segment),
             Event::Released(conn, to) => self.released(conn, to),
+            Event::MediaClosed(number, id) => self.media_closed(number, id),
             Event::Sent(number, conn, count) => self.tell(number, Input::Link(LinkInput::Sent(conn, count))),
             Event::Act(act) => self.act(act),
             Event::Fate(fate) => self.befall(fate),
