@@ -381,7 +381,9 @@ impl World {
         }
         entry.draining |= matches!(input, Input::Drain);
         entry.edge.handle(now, input, &mut out);
-        for output in out {
+        // What is sent may come back within this loop; the relay has heard its orders by then.
+        let (orders, rest): (Vec<_>, Vec<_>) = out.into_iter().partition(|out| matches!(out, Output::Media(_)));
+        for output in orders.into_iter().chain(rest) {
             self.take(member, output);
         }
         // A relay answers after it has heard all that was said before.

@@ -7,7 +7,8 @@ use axum::Router;
 use axum::extract::{Path, State};
 use axum::response::Response;
 use axum::routing::{get, post};
-use call::{EndedBy, Party, Progress, Role};
+use ::media::relay::Traffic;
+use call::{CallMedia, EndedBy, MediaPath, MediaTraffic, Party, Progress, Role};
 use model::Cause;
 use model::routing::{Decision, Outcome, Verdict};
 use web::common_data::explanation;
@@ -215,6 +216,7 @@ fn in_words(live: &LiveCall) -> String {
             ("Called", Cell::text(party(&live.call.called))),
             ("Since", Cell::Time(live.created_ms)),
             ("Answered", live.answered_ms.map_or(Cell::None, Cell::Time)),
+            ("Media", Cell::text(media(&live.call.media))),
             ("Session", Cell::code(&live.call.session)),
         ],
     )
@@ -239,10 +241,37 @@ fn record_card(ended: &EndedCall) -> String {
             ("Began", Cell::Time(ended.created_ms)),
             ("Answered", ended.answered_ms.map_or(Cell::None, Cell::Time)),
             ("Ended", Cell::Time(ended.ended_ms)),
+            ("Media", Cell::text(media(&record.media))),
             ("Written by", Cell::text(member(record.member.into()))),
             ("Session", Cell::code(&record.session)),
         ],
     )
+}
+
+/// Which way the sound took, who could overhear it, and what was lost of it.
+fn media(media: &CallMedia) -> String {
+    let way = match media.path {
+        MediaPath::None => return "none agreed".to_owned(),
+        MediaPath::Direct => "direct",
+        MediaPath::Anchored => "through this member",
+    };
+    let keys = match (media.caller_encrypted, media.called_encrypted) {
+        (true, true) => "encrypted",
+        (true, false) => "encrypted on the caller's side",
+        (false, true) => "encrypted on the called side",
+        (false, false) => "not encrypted",
+    };
+    let mut text = format!("{way}, {keys}");
+    if let Some(MediaTraffic { caller, called }) = &media.traffic {
+        let sent = |of: &Traffic| format!("{} packets, {} lost", of.packets, of.lost);
+        text += &format!("; from the caller {}; from the called party {}", sent(caller), sent(called));
+    }
+    if media.failed {
+        text += "; no port could be taken";
+    } else if media.silent {
+        text += "; both sides are silent";
+    }
+    text
 }
 
 /// Why the call went where it went.
