@@ -4,6 +4,7 @@
 //!   mgr  manager            n1  node 1, subscribers 2101 2102, their phones
 //!   cs   cluster server,    n2  node 2, subscribers 2201 2202, their phones
 //!        subscribers 2001 2002, their phones
+//!   gate a router, and behind its NAT: home
 //! ```
 
 use super::eventually;
@@ -13,7 +14,7 @@ use anyhow::{Context, bail, ensure};
 use nix::sys::signal::Signal;
 use serde_json::Value;
 use std::collections::BTreeMap;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -42,8 +43,18 @@ pub struct Line {
     pub host: String,
 }
 
+/// What a network is like.
+#[derive(Debug, Clone, Copy)]
+pub struct Terms {
+    /// Rows of subscribers: in row 1 the six have the numbers 2011, 2012, 2111, 2112, 2211, 2212, and so on.
+    pub rows: u16,
+    /// The call servers listen on every address they have, IPv6 too, rather than on one of IPv4.
+    pub every_address: bool,
+}
+
 /// The network.
 pub struct Cluster {
+    terms: Terms,
     /// The namespaces.
     pub star: Star,
     /// Everything it writes.
@@ -86,16 +97,17 @@ const SUBSCRIBERS: [(u16, u16, &str); 6] =
     [(2001, 0, "cs"), (2002, 0, "cs"), (2101, 1, "n1"), (2102, 1, "n1"), (2201, 2, "n2"), (2202, 2, "n2")];
 
 impl Cluster {
-    /// Starts bare processes and deploys them, with so many rows of subscribers: in row 1 the six have the numbers
-    /// 2011, 2012, 2111, 2112, 2211, 2212, and so on.
+    /// Starts bare processes and deploys them.
     ///
     /// # Errors
     /// With the step that failed and what it said.
-    pub fn deploy(rows: u16) -> anyhow::Result<Cluster> {
+    pub fn deploy(terms: Terms) -> anyhow::Result<Cluster> {
         let alone = Alone::wait();
-        let star = Star::new(&["mgr", "cs", "n1", "n2"])?;
+        let mut star = Star::new(&["mgr", "cs", "n1", "n2", "gate"])?;
+        star.add_home("gate", "home")?;
         let folder = tempfile::Builder::new().prefix("pleiad-live-").tempdir()?;
         let mut cluster = Cluster {
+            terms,
             star,
             folder,
             machines: Mutex::default(),
@@ -108,7 +120,7 @@ impl Cluster {
             cluster.start_machine(host)?;
         }
         cluster.configure()?;
-        for row in 0..rows {
+        for row in 0..terms.rows {
             cluster.subscribe(row)?;
         }
         Ok(cluster)
@@ -147,7 +159,10 @@ impl Cluster {
     /// When it does not come up.
     pub fn start_machine(&self, host: &str) -> anyhow::Result<()> {
         let (dir, config) = (self.path(host), self.path(&format!("{host}.toml")));
-        let address = self.star.address(host)?;
+        let address = match self.terms.every_address {
+            true => IpAddr::V6(Ipv6Addr::UNSPECIFIED),
+            false => IpAddr::V4(self.star.address(host)?),
+        };
         std::fs::write(
             &config,
             format!(

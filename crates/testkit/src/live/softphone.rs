@@ -29,6 +29,9 @@ pub(super) const REGISTERED_WITHIN: Duration = Duration::from_secs(15);
 /// How long a phone may take to hear what it should hear for a second.
 pub(super) const HEARD_WITHIN: Duration = Duration::from_secs(15);
 
+/// How long a change of a call may take.
+const CHANGED_WITHIN: Duration = Duration::from_secs(15);
+
 /// The programs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Program {
@@ -238,6 +241,20 @@ pub fn hear_each_other(one: &dyn Softphone, other: &dyn Softphone) -> anyhow::Re
     let before_s = (one.heard_s(other.tone_hz())?, other.heard_s(one.tone_hz())?);
     one.wait_heard(other.tone_hz(), before_s.0)?;
     other.wait_heard(one.tone_hz(), before_s.1)
+}
+
+/// One holds the other and takes it back; both say so.
+///
+/// # Errors
+/// When one does not.
+pub fn hold_and_resume(holder: &mut dyn Softphone, held: &mut dyn Softphone) -> anyhow::Result<()> {
+    let (before, own) = (held.mark(), holder.mark());
+    holder.hold()?;
+    held.wait(before, Happening::Held, CHANGED_WITHIN)?;
+    holder.wait(own, Happening::Holding, CHANGED_WITHIN)?;
+    let before = held.mark();
+    holder.resume()?;
+    held.wait(before, Happening::TakenBack, CHANGED_WITHIN)
 }
 
 /// Starts a phone in `folder`, which is made, and waits for its registration.

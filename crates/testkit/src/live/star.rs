@@ -5,12 +5,15 @@
 //!   host 0 (10.70.0.2) ──┐
 //!   host 1 (10.70.1.2) ──┤ core (10.70.N.1): forwards, or drops
 //!   host 2 (10.70.2.2) ──┘
+//!       └── home (192.168.77.2), whose addresses host 2 hides (a NAT)
 //! ```
+//!
+//! Each host has an IPv6 address too, fd70:N::2.
 
 use anyhow::{Context, bail};
 use nix::sched::{CloneFlags, setns};
 use std::fs::File;
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, Ipv6Addr};
 use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -20,7 +23,11 @@ static STARS: AtomicU32 = AtomicU32::new(0);
 pub struct Star {
     prefix: String,
     hosts: Vec<String>,
+    homes: Vec<String>,
 }
+
+/// The address of what is behind a NAT.
+pub const HOME: Ipv4Addr = Ipv4Addr::new(192, 168, 77, 2);
 
 impl Star {
     /// Makes a core and one host for each name.
@@ -30,10 +37,10 @@ impl Star {
     pub fn new(names: &[&str]) -> anyhow::Result<Star> {
         let serial = STARS.fetch_add(1, Ordering::Relaxed);
         let prefix = format!("pl{}-{serial}", std::process::id());
-        let mut star = Star { prefix, hosts: Vec::new() };
+        let mut star = Star { prefix, hosts: Vec::new(), homes: Vec::new() };
         let core = star.core();
         run(&["ip", "netns", "add", &core])?;
-        run(&["ip", "netns", "exec", &core, "sysctl", "-qw", "net.ipv4.ip_forward=1"])?;
+        forward(&core)?;
         for name in names {
             star.add_host(name)?;
         }
@@ -53,12 +60,35 @@ impl Star {
         run(&[
             "ip", "-n", &core, "link", "add", &cable, "type", "veth", "peer", "name", "eth0", "netns", &host,
         ])?;
-        run(&["ip", "-n", &core, "addr", "add", &format!("10.70.{index}.1/24"), "dev", &cable])?;
-        run(&["ip", "-n", &core, "link", "set", &cable, "up"])?;
+        configure(&core, &cable, &format!("10.70.{index}.1/24"))?;
+        configure(&host, "eth0", &format!("10.70.{index}.2/24"))?;
+        configure(&core, &cable, &format!("fd70:{index}::1/64"))?;
+        configure(&host, "eth0", &format!("fd70:{index}::2/64"))?;
         run(&["ip", "-n", &host, "link", "set", "lo", "up"])?;
-        run(&["ip", "-n", &host, "addr", "add", &format!("10.70.{index}.2/24"), "dev", "eth0"])?;
-        run(&["ip", "-n", &host, "link", "set", "eth0", "up"])?;
-        run(&["ip", "-n", &host, "route", "add", "default", "via", &format!("10.70.{index}.1")])
+        run(&["ip", "-n", &host, "route", "add", "default", "via", &format!("10.70.{index}.1")])?;
+        run(&["ip", "-n", &host, "-6", "route", "add", "default", "via", &format!("fd70:{index}::1")])
+    }
+
+    /// Puts a home behind a host, which hides it: what comes from the home bears the host's address and a port of its
+    /// choice, and nothing gets in that was not asked for.
+    ///
+    /// # Errors
+    /// When there is no such host, or it can hide nothing.
+    pub fn add_home(&mut self, gateway: &str, name: &str) -> anyhow::Result<()> {
+        let (gateway, home) = (self.namespace(gateway), self.namespace(name));
+        run(&["ip", "netns", "add", &home])?;
+        self.homes.push(name.to_owned());
+        run(&[
+            "ip", "-n", &gateway, "link", "add", "lan", "type", "veth", "peer", "name", "eth0", "netns",
+            &home,
+        ])?;
+        configure(&gateway, "lan", "192.168.77.1/24")?;
+        configure(&home, "eth0", &format!("{HOME}/24"))?;
+        run(&["ip", "-n", &home, "link", "set", "lo", "up"])?;
+        run(&["ip", "-n", &home, "route", "add", "default", "via", "192.168.77.1"])?;
+        forward(&gateway)?;
+        let hide = ["-t", "nat", "-A", "POSTROUTING", "-o", "eth0", "-j", "MASQUERADE", "--random"];
+        run(&[&["ip", "netns", "exec", &gateway, "iptables", "-w"], hide.as_slice()].concat())
     }
 
     fn index(&self, name: &str) -> anyhow::Result<u8> {
@@ -78,6 +108,14 @@ impl Star {
     /// When there is no such host.
     pub fn address(&self, name: &str) -> anyhow::Result<Ipv4Addr> {
         Ok(Ipv4Addr::new(10, 70, self.index(name)?, 2))
+    }
+
+    /// The IPv6 address of a host.
+    ///
+    /// # Errors
+    /// When there is no such host.
+    pub fn address_v6(&self, name: &str) -> anyhow::Result<Ipv6Addr> {
+        Ok(Ipv6Addr::new(0xfd70, self.index(name)?.into(), 0, 0, 0, 0, 0, 2))
     }
 
     /// A command that will run on a host.
@@ -160,7 +198,7 @@ pub fn inside_namespace<T: Send>(
 
 impl Drop for Star {
     fn drop(&mut self) {
-        for name in self.hosts.iter().map(String::as_str).chain(["core"]) {
+        for name in self.hosts.iter().chain(&self.homes).map(String::as_str).chain(["core"]) {
             let namespace = self.namespace(name);
             // Whatever still runs in there was started by this test; its handle may have leaked in a panic.
             if let Ok(pids) = Command::new("ip").args(["netns", "pids", &namespace]).output() {
@@ -171,6 +209,23 @@ impl Drop for Star {
             let _ = Command::new("ip").args(["netns", "del", &namespace]).status();
         }
     }
+}
+
+fn configure(namespace: &str, interface: &str, address: &str) -> anyhow::Result<()> {
+    let mut words = vec!["ip", "-n", namespace, "addr", "add", address, "dev", interface];
+    if address.contains(':') {
+        // Without it the kernel looks for others with this address first, for a second.
+        words.push("nodad");
+    }
+    run(&words)?;
+    run(&["ip", "-n", namespace, "link", "set", interface, "up"])
+}
+
+fn forward(namespace: &str) -> anyhow::Result<()> {
+    for key in ["net.ipv4.ip_forward=1", "net.ipv6.conf.all.forwarding=1"] {
+        run(&["ip", "netns", "exec", namespace, "sysctl", "-qw", key])?;
+    }
+    Ok(())
 }
 
 fn run(words: &[&str]) -> anyhow::Result<()> {

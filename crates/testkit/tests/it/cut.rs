@@ -6,7 +6,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use testkit::live::capture::{self, Capture};
 use testkit::live::eventually;
 use testkit::live::scenario::Body;
-use testkit::live::softphone::{Happening, Mark, Softphone};
+use testkit::live::softphone::{Happening, Mark, Softphone, hold_and_resume};
 
 const SOON: Duration = Duration::from_secs(15);
 /// How soon a node must know that it is alone.
@@ -27,6 +27,7 @@ fn a_cut_is_not_an_outage_duh_01_duh_02_duh_03_duh_04_duh_30() {
         &stage,
         &[
             ("a call within the node does not notice the cut", local_call_is_untouched),
+            ("what a call across asks for during a cut is asked for again later", asked_again_later),
             ("ten cuts in a row, calls across are back each time", ten_cuts),
         ],
     );
@@ -89,11 +90,7 @@ fn local_call_is_untouched(stage: &Stage) -> anyhow::Result<()> {
 }
 
 fn hold_resume_end(caller: &mut dyn Softphone, called: &mut dyn Softphone) -> anyhow::Result<()> {
-    let before = called.mark();
-    caller.hold()?;
-    called.wait(before, Happening::Held, SOON).context("hold while cut")?;
-    caller.resume()?;
-    called.wait(before, Happening::TakenBack, SOON).context("resume while cut")?;
+    hold_and_resume(caller, called).context("hold and resume while cut")?;
     caller.hang_up()?;
     called.wait(Mark::default(), Happening::Over, SOON).context("hang-up while cut")
 }
@@ -115,6 +112,36 @@ fn refused_beyond_the_cut(stage: &Stage) -> anyhow::Result<()> {
     eprintln!("    refused after {took:.0?}");
     anyhow::ensure!(took <= REFUSED_WITHIN, "refused only after {took:?}");
     Ok(())
+}
+
+/// A re-INVITE across the cut is told to come again, and neither it nor the return ends the call.
+fn asked_again_later(stage: &Stage) -> anyhow::Result<()> {
+    // Time enough for the node to be cut, to know it, and to be back.
+    let (cut_ms, healed_ms) = (6_000, 8_000);
+    let called = stage.answerer("2201", |part| part.ring_and_answer().accept_change().is_hung_up())?;
+    let caller = stage.caller("2101", "2201", |part| {
+        part.reach()
+            .pause(cut_ms)
+            .ask("INVITE", "", Body::Held)
+            .maybe(100)
+            .receive_saying(500, "Retry-After", "[0-9]")
+            .ack_failure()
+            .pause(healed_ms)
+            .change(Body::Held)
+            .hang_up()
+    })?;
+    eventually("the call to be up", SOON, || {
+        Ok(caller.messages().is_ok_and(|log| log.contains("SIP/2.0 200")).then_some(()))
+    })?;
+    cut(stage)?;
+    eventually("the re-INVITE to be refused", SOON, || {
+        Ok(caller.messages().is_ok_and(|log| log.contains("SIP/2.0 500")).then_some(()))
+    })?;
+    let since = stage.cluster.logged("n1")?;
+    stage.cluster.star.heal("n1")?;
+    stage.cluster.wait_logged("n1", since, "state=Connected", BACK_WITHIN)?;
+    caller.finish(Duration::from_secs(30))?;
+    called.finish(SOON)
 }
 
 fn ten_cuts(stage: &Stage) -> anyhow::Result<()> {

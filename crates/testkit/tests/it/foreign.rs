@@ -8,7 +8,9 @@ use crate::stage::{Stage, Telling, tell_all};
 use anyhow::Context;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
-use testkit::live::softphone::{Happening, Mark, Program, Setup, Softphone, hear_each_other};
+use testkit::live::softphone::{
+    Happening, Mark, Program, Setup, Softphone, hear_each_other, hold_and_resume,
+};
 use testkit::phone::Transport;
 
 const SOON: Duration = Duration::from_secs(20);
@@ -125,14 +127,4 @@ impl Way {
         }
         Ok(())
     }
-}
-
-fn hold_and_resume(holder: &mut dyn Softphone, held: &mut dyn Softphone) -> anyhow::Result<()> {
-    let (before, own) = (held.mark(), holder.mark());
-    holder.hold()?;
-    held.wait(before, Happening::Held, SOON)?;
-    holder.wait(own, Happening::Holding, SOON)?;
-    let before = held.mark();
-    holder.resume()?;
-    held.wait(before, Happening::TakenBack, SOON)
 }

@@ -4,7 +4,7 @@ use crate::stage::{Stage, tell};
 use anyhow::Context;
 use std::time::Duration;
 use testkit::live::eventually;
-use testkit::live::softphone::{Happening, Mark, Softphone};
+use testkit::live::softphone::{Happening, Mark, Softphone, hold_and_resume};
 
 /// Two phones: who calls, who is called.
 type Pair = (Box<dyn Softphone>, Box<dyn Softphone>);
@@ -52,11 +52,7 @@ fn all_free(stage: &Stage, (caller, called): &mut Pair, limit: Duration) -> anyh
 }
 
 fn held((caller, called): &mut Pair) -> anyhow::Result<()> {
-    let before = called.mark();
-    caller.hold()?;
-    called.wait(before, Happening::Held, SOON).context("hold")?;
-    caller.resume()?;
-    called.wait(before, Happening::TakenBack, SOON).context("resume")
+    hold_and_resume(caller.as_mut(), called.as_mut()).context("hold and resume")
 }
 
 fn killed_while_ringing(stage: &Stage) -> anyhow::Result<()> {

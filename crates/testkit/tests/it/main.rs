@@ -17,4 +17,6 @@ mod deploy;
 mod foreign;
 mod kill;
 mod loss;
+mod reach;
+mod restart;
 mod stage;

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU16, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
-use testkit::live::cluster::{Cluster, DOMAIN, Line};
+use testkit::live::cluster::{Cluster, DOMAIN, Line, Terms};
 use testkit::live::eventually;
 use testkit::live::raw::RawPeer;
 use testkit::live::scenario::Scenario;
@@ -45,10 +45,14 @@ impl Stage {
     }
 
     pub fn with_rows(rows: u16) -> anyhow::Result<Stage> {
+        Stage::on(Terms { rows, every_address: false })
+    }
+
+    pub fn on(terms: Terms) -> anyhow::Result<Stage> {
         Ok(Stage {
-            cluster: Arc::new(Cluster::deploy(rows)?),
+            cluster: Arc::new(Cluster::deploy(terms)?),
             row: 0,
-            rows,
+            rows: terms.rows,
             phones: Arc::default(),
             key: u32::try_from(RandomState::new().hash_one(0) % u64::from(TONES))?,
         })
