@@ -125,6 +125,10 @@ impl Softphone for Baresip {
         self.command("transfer", &target)
     }
 
+    fn join_calls(&mut self) -> anyhow::Result<()> {
+        bail!("baresip 1.0 transfers to a number only")
+    }
+
     fn mark(&self) -> Mark {
         let events = self.events.lock().map(|events| events.len()).unwrap_or(0);
         Mark { events, output: self.process.output().len() }
@@ -196,6 +200,7 @@ fn netstring(bytes: &[u8]) -> anyhow::Result<Option<(serde_json::Value, usize)>>
 
 fn configuration(setup: &Setup, folder: &Path, control: SocketAddr) -> String {
     let Setup { address, port, .. } = setup;
+    let listen = SocketAddr::new(*address, *port);
     let (folder, (rtp_first, rtp_last)) = (folder.display(), rtp_ports(setup));
     let trust = setup
         .authority
@@ -204,7 +209,7 @@ fn configuration(setup: &Setup, folder: &Path, control: SocketAddr) -> String {
     let secrecy = if setup.srtp { "module srtp.so\n" } else { "" };
     let waiting = if setup.message_waiting { "module_app mwi.so\n" } else { "" };
     format!(
-        "poll_method epoll\nsip_listen {address}:{port}\nsip_transports udp,tcp,tls\nnet_interface {address}\n\
+        "poll_method epoll\nsip_listen {listen}\nsip_transports udp,tcp,tls\nnet_interface {address}\n\
          {trust}rtp_ports {rtp_first}-{rtp_last}\n\
          audio_path /usr/share/baresip\naudio_source aufile,{folder}/tone.wav\naudio_player aubridge,sink\n\
          audio_alert aubridge,alert\nausrc_srate 8000\nauplay_srate 8000\nausrc_channels 1\nauplay_channels 1\n\

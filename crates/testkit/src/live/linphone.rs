@@ -17,6 +17,9 @@ const UP_WITHIN: Duration = Duration::from_secs(15);
 /// Between two questions whether it is registered.
 const ASK_EVERY: Duration = Duration::from_millis(200);
 
+/// After a refused connection it waits a minute of its own accord: too long for a test that restarts a server.
+const RETRY_MS: u32 = 1_000;
+
 /// A running linphonec.
 pub struct Linphone {
     setup: Setup,
@@ -52,16 +55,6 @@ impl Linphone {
 
     fn type_line(&mut self, line: &str) -> anyhow::Result<()> {
         writeln!(self.keys, "{line}").with_context(|| format!("typing '{line}'"))
-    }
-
-    /// Joins the other ends of its two calls: the one on hold and the one with whom it talks (RFC 5589 § 7).
-    ///
-    /// Calls are numbered by linphone in the order of their begin, from 1 on.
-    ///
-    /// # Errors
-    /// When it takes no commands any more.
-    pub fn transfer_to_call(&mut self, held: u32, talking: u32) -> anyhow::Result<()> {
-        self.type_line(&format!("transfer {held} --to-call {talking}"))
     }
 }
 
@@ -110,6 +103,11 @@ impl Softphone for Linphone {
     fn transfer(&mut self, number: &str) -> anyhow::Result<()> {
         let target = self.setup.target(number);
         self.type_line(&format!("transfer {target}"))
+    }
+
+    fn join_calls(&mut self) -> anyhow::Result<()> {
+        // It numbers its calls from 1 on.
+        self.type_line("transfer 1 --to-call 2")
     }
 
     fn mark(&self) -> Mark {
@@ -161,7 +159,7 @@ fn configuration(setup: &Setup) -> String {
     let version_6 = u8::from(setup.address.is_ipv6());
     format!(
         "[sip]\nsip_port={udp}\nsip_tcp_port={tcp}\nsip_tls_port={tls}\ndefault_proxy=0\nguess_hostname=1\n\
-         use_ipv6={version_6}\nauto_net_state_mon=1\n{trust}{secrecy}[net]\nfirewall_policy=none\n\
+         use_ipv6={version_6}\nauto_net_state_mon=1\nrefresher_retry_after={RETRY_MS}\n{trust}{secrecy}[net]\nfirewall_policy=none\n\
          [rtp]\naudio_rtp_port={rtp}\n[sound]\nechocancellation=0\nagc=0\n[video]\nenabled=0\n\
          [proxy_0]\nreg_proxy=<sip:{registrar};transport={transport}>\n\
          reg_route=<sip:{registrar};transport={transport};lr>\nreg_identity=<sip:{extension}@{domain}>\n\

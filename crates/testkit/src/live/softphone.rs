@@ -166,6 +166,13 @@ pub trait Softphone: Send {
     /// When it takes no commands any more.
     fn transfer(&mut self, number: &str) -> anyhow::Result<()>;
 
+    /// Joins the other ends of its two calls, the one on hold and the one after it (RFC 5589 § 7), which it began or was
+    /// given first and second in its life.
+    ///
+    /// # Errors
+    /// When it cannot do so at all, or takes no commands any more.
+    fn join_calls(&mut self) -> anyhow::Result<()>;
+
     /// Where its life is now.
     fn mark(&self) -> Mark;
 

@@ -62,9 +62,10 @@ impl Stage {
         Stage { row, ..self.clone() }
     }
 
-    /// The number of this row that stands where `number` stands in row 0; what is no subscriber of row 0 stays.
+    /// The number of this row that stands where `number` stands in row 0; any other number stays.
     pub fn number(&self, number: &str) -> String {
-        let own = number.parse::<u16>().ok().filter(|_| self.cluster.line(number).is_ok());
+        let in_row_0 = |base: &u16| base / 10 % 10 == 0 && self.cluster.line(number).is_ok();
+        let own = number.parse::<u16>().ok().filter(in_row_0);
         own.map_or_else(|| number.to_owned(), |base| (base + 10 * self.row).to_string())
     }
 
