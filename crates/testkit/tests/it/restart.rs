@@ -60,6 +60,7 @@ fn goes_on(stage: &Stage, host: &str, (from, to): (&str, &str), transport: Trans
         restart(stage, host, &mut [caller.as_mut(), called.as_mut()])?;
         hear_each_other(caller.as_ref(), called.as_ref()).context("after the restart")?;
         hold_and_resume(caller.as_mut(), called.as_mut()).context("the caller holds after the restart")?;
+        hear_each_other(caller.as_ref(), called.as_ref()).context("after the hold")?;
         hold_and_resume(called.as_mut(), caller.as_mut())
             .context("the called phone holds after the restart")?;
         called.hang_up()?;
