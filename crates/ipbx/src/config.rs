@@ -71,6 +71,7 @@ pub struct Config {
     #[serde(default = "default_sip_tls_port")]
     pub sip_tls_port: u16,
     /// Threads that carry calls, each with a share of the subscribers: 1 to 16. The default is one a core, at most 4.
+    /// A start with another number than before does not take over calls.
     #[serde(default = "default_sip_shards")]
     pub sip_shards: u8,
     /// Port of the HTTPS web administration and API. 0 lets the system choose.

@@ -15,6 +15,7 @@ use super::clock::{SteadyClock, ms};
 use super::engine::EngineSlot;
 use crate::member::{CallInput, PhoneSend};
 use arc_swap::ArcSwapOption;
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use places::{Places, Sent};
 use port::Port;
 use rustls::ServerConfig;
@@ -116,6 +117,7 @@ impl Listening {
         shards: u8,
         clock: SteadyClock,
     ) -> Result<Listening, ListenError> {
+        allow_descriptors();
         let asked = SocketAddr::new(bind, ports.plain);
         let fault = |source| ListenError::of(asked, "sip_port", source);
         let tcp = listen(asked).map_err(fault)?;
@@ -154,6 +156,16 @@ impl Listening {
         for (listener, transport) in [(self.tcp, Transport::Tcp), (self.tls, Transport::Tls)] {
             tasks.spawn(stream::accept(listener, transport, phones.clone(), slot.clone(), stop.clone()));
         }
+    }
+}
+
+/// Each connection takes a descriptor: as many as the system lets us have, not only those it gives unasked (1,024).
+fn allow_descriptors() {
+    let raised = getrlimit(Resource::RLIMIT_NOFILE)
+        .and_then(|(_, most)| setrlimit(Resource::RLIMIT_NOFILE, most, most).map(|()| most));
+    match raised {
+        Ok(most) => tracing::debug!(most, "descriptors"),
+        Err(refusal) => tracing::warn!(%refusal, "descriptors stay few: few phones can have connections"),
     }
 }
 

@@ -3,7 +3,8 @@
 
 use super::plain_address;
 use nix::errno::Errno;
-use nix::sys::socket::{MsgFlags, MultiHeaders, SockaddrStorage, recvmmsg, sendmmsg};
+use nix::sys::socket::sockopt::{RcvBufForce, SndBufForce};
+use nix::sys::socket::{MsgFlags, MultiHeaders, SockaddrStorage, recvmmsg, sendmmsg, setsockopt};
 use socket2::{Socket, Type};
 use std::io::{self, IoSlice, IoSliceMut};
 use std::net::{Ipv6Addr, SocketAddr, SocketAddrV6, UdpSocket};
@@ -63,10 +64,7 @@ impl Port {
     /// What the system says.
     pub fn open(address: SocketAddr, shared: bool) -> io::Result<Port> {
         let socket: Socket = super::socket_for(address, Type::DGRAM)?;
-        let grown = socket.set_recv_buffer_size(BUFFER_BYTES).and(socket.set_send_buffer_size(BUFFER_BYTES));
-        if let Err(refusal) = grown {
-            tracing::debug!(%refusal, "the UDP buffers stay small");
-        }
+        grow(&socket);
         if shared {
             socket.set_reuse_port(true)?;
         }
@@ -142,6 +140,18 @@ impl AsFd for Port {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.socket.as_fd()
     }
+}
+
+/// Asks for large buffers. Beyond the system's limit (200 KiB by default, some 200 datagrams) only a process that may administer the
+/// network gets them.
+fn grow(socket: &Socket) {
+    let forced =
+        setsockopt(socket, RcvBufForce, &BUFFER_BYTES).and(setsockopt(socket, SndBufForce, &BUFFER_BYTES));
+    if forced.is_ok() {
+        return;
+    }
+    let asked = socket.set_recv_buffer_size(BUFFER_BYTES).and(socket.set_send_buffer_size(BUFFER_BYTES));
+    tracing::debug!(?asked, "the UDP buffers are as large as the system lets everybody have them");
 }
 
 /// The sender of a datagram that has none.
