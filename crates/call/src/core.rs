@@ -11,7 +11,7 @@ use crate::owner::{Brake, Owners};
 use crate::record::CallId;
 use crate::session::{Desk, Passed, Session, Side, Step};
 use crate::settings::{EdgeConfig, Place};
-use crate::shard::{ShardId, Sorter};
+use crate::shard::{ShardId, Sorter, named_tags};
 use model::routing::Uplink;
 use model::tables::Tables;
 use model::{Cause, Extension};
@@ -94,6 +94,8 @@ struct Belongings {
     tags: BTreeSet<String>,
     /// The subscriber that is counted as having begun it.
     caller: Option<Extension>,
+    /// The name under which it is on disk.
+    kept: Option<String>,
 }
 
 /// The secrets of an edge, the same in all its shards and kept through a freeze: what was given out with them comes back.
@@ -123,6 +125,8 @@ pub(crate) struct Held {
     belongings: BTreeMap<CallId, Belongings>,
     /// Anchored media.
     pub(crate) media: Desk,
+    /// Tags of calls that have moved to another shard.
+    forwards: BTreeMap<String, ShardId>,
 }
 
 impl Held {
@@ -144,6 +148,7 @@ impl Held {
             dialogs: BTreeMap::new(),
             belongings: BTreeMap::new(),
             media: Desk::default(),
+            forwards: BTreeMap::new(),
         }
     }
 }
@@ -327,20 +332,57 @@ impl Core {
         self.held.belongings.entry(call).or_default().caller = caller;
     }
 
-    /// The call is over: nothing is told to it any more. Returns who is counted as having begun it.
-    pub(crate) fn forget(&mut self, now: Duration, call: CallId) -> Option<Extension> {
-        self.held.media.close_all_of(now, call);
-        let belongings = self.held.belongings.remove(&call)?;
+    /// The call is on disk under this name from now on, or nowhere. Returns where it was.
+    pub(crate) fn is_kept(&mut self, call: CallId, name: Option<String>) -> Option<String> {
+        let belongings = self.held.belongings.get_mut(&call)?;
+        std::mem::replace(&mut belongings.kept, name)
+    }
+
+    /// The client transactions of a call that are not over.
+    pub(crate) fn clients_of(&self, call: CallId) -> Vec<ClientKey> {
+        let belongings = self.held.belongings.get(&call);
+        belongings.map(|belongings| belongings.clients.iter().cloned().collect()).unwrap_or_default()
+    }
+
+    /// The call is over, or elsewhere from now on: nothing is told to it any more. Returns its tags, and who is counted as
+    /// having begun it.
+    pub(crate) fn part_with(&mut self, call: CallId) -> (Vec<(String, Side)>, Option<Extension>) {
+        let Some(belongings) = self.held.belongings.remove(&call) else { return (Vec::new(), None) };
         for key in &belongings.clients {
             self.held.purposes.remove(key);
         }
         for key in &belongings.servers {
             self.held.serving.remove(key);
         }
-        for tag in &belongings.tags {
-            self.held.dialogs.remove(tag);
+        let dialogs = &mut self.held.dialogs;
+        let sides = belongings.tags.into_iter().filter_map(|tag| {
+            let (_, side) = dialogs.remove(&tag)?;
+            Some((tag, side))
+        });
+        (sides.collect(), belongings.caller)
+    }
+
+    /// What comes for `tag` goes on to that shard.
+    pub(crate) fn forward(&mut self, tag: &str, to: ShardId) {
+        self.held.forwards.insert(tag.to_owned(), to);
+    }
+
+    /// Nothing comes for `tag` that has to go on.
+    pub(crate) fn forward_no_more(&mut self, tag: &str) {
+        self.held.forwards.remove(tag);
+    }
+
+    /// Where what comes for `tag` goes on to.
+    pub(crate) fn forward_of(&self, tag: &str) -> Option<ShardId> {
+        self.held.forwards.get(tag).copied()
+    }
+
+    /// Where a request goes on to, since the dialog it names has moved there.
+    pub(crate) fn forwarded(&self, request: &Message) -> Option<ShardId> {
+        if self.held.forwards.is_empty() {
+            return None;
         }
-        belongings.caller
+        named_tags(request).find_map(|tag| self.forward_of(&tag))
     }
 }
 

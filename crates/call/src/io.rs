@@ -4,6 +4,7 @@ use crate::binding::BindingChange;
 use crate::hop::Hop;
 use crate::record::{CallId, CallRecord, CallView};
 use media::relay::{Order, Report};
+use crate::session::DialogChange;
 use model::{Change, Record};
 use serde::{Deserialize, Serialize};
 use sip::{Flow, Message};
@@ -58,6 +59,8 @@ pub enum Output {
     },
     /// Keep this (kill-safe) and publish it to the cluster server.
     Binding(BindingChange),
+    /// Keep this of a call (kill-safe), and only then send what this step sends.
+    Dialog(DialogChange),
     /// A call in progress has changed.
     CallChanged(CallView),
     /// A call has ended: its one record at this edge. Of an anchored call it comes when the relay has said what was
@@ -91,6 +94,9 @@ pub enum Fault {
     /// Another program has a port of the range of media: one call carries nothing.
     #[error("a media port cannot be opened: is another program using the range?")]
     MediaPort,
+    /// A call that was kept cannot be restored.
+    #[error("a call is not restored: {0}")]
+    NotRestored(String),
     /// Our own bug: a message that could not be built.
     #[error("a message could not be built: {0}")]
     Unbuildable(String),

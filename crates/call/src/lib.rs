@@ -35,6 +35,6 @@ pub use location::{Location, Whereabouts};
 pub use owner::Ban;
 pub use record::{CallId, CallRecord, CallView, EndedBy, Party, Progress, Role, Transfer, TransferKind};
 pub use relay::{Relay, RelayOutput};
-pub use session::{AnchorWhen, CallMedia, MediaPath, MediaSettings, MediaTraffic, PortRange};
+pub use session::{AnchorWhen, CallMedia, DialogChange, MediaPath, MediaSettings, MediaTraffic, PortRange};
 pub use settings::{EdgeConfig, EdgeSettings, Place};
 pub use shard::{Mail, Shard, ShardId, ShardInput, Sorter, Word};

@@ -12,10 +12,11 @@ pub use front::{Front, Whom};
 
 use crate::binding::Binding;
 use crate::core::{Core, Held, Keys};
-use crate::io::{Input, Output};
+use crate::io::{Fault, Input, Output};
 use crate::keyed::Key;
 use crate::owner::Ban;
-use crate::record::CallView;
+use crate::record::{CallId, CallView};
+use crate::session::Session;
 use crate::settings::EdgeConfig;
 use crate::shard::{Mail, Shard, ShardId, ShardInput};
 use model::routing::{Decision, Outcome};
@@ -51,7 +52,7 @@ impl Edge {
     fn of(
         config: EdgeConfig,
         keys: Keys,
-        shards: Vec<(Held, BTreeMap<crate::CallId, crate::session::Session>)>,
+        shards: Vec<(Held, BTreeMap<CallId, Session>)>,
         tokens: &mut Tokens,
     ) -> Edge {
         let config = Arc::new(config);
@@ -78,6 +79,47 @@ impl Edge {
                 }
             }
         }
+    }
+
+    /// Takes back the answered calls that were kept on disk (`Output::Dialog`), after a process that had no time to freeze.
+    /// Both their dialogs go on; what was on its way in them is lost. Says what could not be read.
+    pub fn restore_calls<'a>(
+        &mut self,
+        now: Duration,
+        kept: impl IntoIterator<Item = &'a [u8]>,
+    ) -> Vec<Fault> {
+        kept.into_iter().filter_map(|bytes| self.restore_call(now, bytes).err()).collect()
+    }
+
+    /// It goes where its caller's Call-ID leads. Its tags were sealed with a key that died with its process: they are sorted
+    /// by their Call-IDs too.
+    fn restore_call(&mut self, now: Duration, bytes: &[u8]) -> Result<(), Fault> {
+        let mut session =
+            Session::restore(now, bytes).map_err(|fault| Fault::NotRestored(fault.to_string()))?;
+        let sorter = self.front.sorter();
+        let Some(dialogs) = session.dialogs() else { return Ok(()) };
+        let names = dialogs.map(|(leg, tag)| (leg.side, tag.to_owned(), sorter.hashed(&leg.dialog.call_id)));
+        let [(_, _, home), _] = names;
+        let caller: Option<Extension> = session.begun_by().and_then(|number| number.parse().ok());
+        if let Some(caller) = &caller
+            && let Some(owner) = self.shards.get_mut(usize::from(sorter.owner_of(caller.as_str()).0))
+        {
+            owner.core.held.owners.begins(caller);
+        }
+        for (_, tag, there) in names.iter().filter(|(_, _, there)| *there != home) {
+            if let Some(shard) = self.shards.get_mut(usize::from(there.0)) {
+                shard.core.forward(tag, home);
+            }
+        }
+        if let Some(shard) = self.shards.get_mut(usize::from(home.0)) {
+            let call = shard.core.name_call();
+            session.is_called(call);
+            names.iter().for_each(|(side, tag, _)| shard.core.bind_tag(tag, call, *side));
+            shard.core.counts_for(call, caller);
+            shard.core.is_kept(call, session.kept_name());
+            shard.keep(call, session);
+        }
+        Ok(())
     }
 
     /// One step.

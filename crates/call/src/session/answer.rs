@@ -132,6 +132,13 @@ pub(crate) fn hang_up_stray(turn: &mut Turn<'_>, key: Option<&ClientKey>, hop: &
     turn.send(hop, bye, Purpose::Bye(None));
 }
 
+/// A 2xx that comes again to a call that was restored: the ACK it waits for died with the process before.
+pub(crate) fn acknowledge_stray(turn: &mut Turn<'_>, hop: &Hop, response: &Message) {
+    if let Some((ack, _)) = ack_and_bye(turn, hop, response) {
+        turn.out.push(Output::Send { to: hop.clone(), bytes: ack.to_bytes() });
+    }
+}
+
 /// Both requests are made of the response alone: the dialog it opened is known to nobody else.
 fn ack_and_bye(turn: &mut Turn<'_>, hop: &Hop, response: &Message) -> Option<(Message, Message)> {
     let sip::Contacts::List(contacts) = response.contacts().ok()? else { return None };

@@ -30,6 +30,9 @@ pub(crate) struct Leg {
     pub(crate) said: Option<String>,
     /// The last one that it was sent.
     pub(crate) told: Option<String>,
+    /// Something of it is not yet on disk as it is (see `kept`).
+    #[serde(skip)]
+    pub(crate) unkept: bool,
 }
 
 /// What the other end of a leg has said it can do (Allow, Supported).
@@ -73,12 +76,14 @@ impl Leg {
             can: Can::of(message),
             said: None,
             told: None,
+            unkept: true,
         }
     }
 
     pub(super) fn moved(&mut self, old: Flow, new: Flow) {
         if self.hop == Hop::Phone(old) {
             self.hop = Hop::Phone(new);
+            self.unkept = true;
         }
     }
 }
@@ -97,4 +102,6 @@ pub(super) fn agreed(from: &mut Leg, to: &mut Leg, message: &Message) {
         from.said = Some(words.clone());
         to.told = Some(words);
     }
+    from.unkept = true;
+    to.unkept = true;
 }

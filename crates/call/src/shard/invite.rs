@@ -255,8 +255,8 @@ impl Shard {
                 }
             }
             None => {
-                self.core.forget(step.now, call);
-                self.over(step, caller);
+                self.core.counts_for(call, caller);
+                self.forget(step, call);
             }
         }
     }

@@ -12,11 +12,13 @@
 //! | who may register, and with what | `register`, `owner` |
 //! | may this INVITE be a call, and where does it go | `invite` |
 //! | where a call in progress shall go | `route` |
+//! | a call that joins one elsewhere | `moving` |
 //! | a call | `session` |
 //! | BYEs that could not cross | `owed` |
 //! | what shards say to each other | `word` |
 
 mod invite;
+mod moving;
 mod prove;
 mod register;
 mod requests;
@@ -24,6 +26,7 @@ mod route;
 mod sorting;
 mod word;
 
+pub(crate) use sorting::named_tags;
 pub use sorting::{ShardId, Sorter};
 pub use word::{Mail, Word};
 
@@ -34,7 +37,7 @@ use crate::io::{ClusterSide, Fault, Output};
 use crate::owed;
 use crate::owner::Ban;
 use crate::record::{CallId, CallView};
-use crate::session::{Event, Session, hang_up_stray};
+use crate::session::{DialogChange, Event, Session, acknowledge_stray, hang_up_stray};
 use crate::settings::EdgeConfig;
 use media::relay::Report;
 use model::Extension;
@@ -115,9 +118,7 @@ impl Shard {
     pub fn handle(&mut self, now: Duration, input: ShardInput, out: &mut Vec<Output>, mail: &mut Mail) {
         let step = &mut Step { now, out, mail };
         match input {
-            ShardInput::Sip { from, message } => {
-                self.turn(step).transact(LayerInput::Received { from, message });
-            }
+            ShardInput::Sip { from, message } => self.receive(step, from, message),
             ShardInput::Word(Word(saying)) => self.hear(step, saying),
             ShardInput::FlowClosed(flow) => {
                 self.core.held.owners.registrar.flow_closed(&flow);
@@ -248,6 +249,10 @@ impl Shard {
                 step.say(routing.home, Saying::Sought(routing));
             }
             Saying::Sought(routing) => self.route(step, routing),
+            Saying::Sip(from, message) => self.receive(step, from, *message),
+            Saying::Cancel(round) => self.cancel_round(step, round),
+            Saying::Move(moving) => self.move_in(step, *moving),
+            Saying::Gone(tags) => tags.iter().for_each(|tag| self.core.forward_no_more(tag)),
             Saying::Over(extension) => self.core.held.owners.over(&extension),
             Saying::Moved(old, new) => self.moved(step, old, new),
             Saying::Stray(from, message) => self.stray_to_phone(step, &from, &message),
@@ -316,15 +321,19 @@ impl Shard {
                 self.ask_route(step, (call, ticket), &rights, digits, without);
             }
             Ask::Bring { call, tag } => {
+                if let Some(there) = self.elsewhere(&tag) {
+                    return self.move_call(step, call, there, Ask::Bring { call, tag });
+                }
                 let other = self.core.dialog(&tag).map(|(other, _)| other).filter(|other| *other != call);
                 let session = other.and_then(|other| self.take(other));
                 self.tell(step, call, Event::Brought(session.map(Box::new)));
             }
-            Ask::Keep(session) => self.keep(session.call(), *session),
-            Ask::Over(call) => {
-                let caller = self.core.forget(step.now, call);
-                self.over(step, caller);
+            Ask::Keep(mut session) => {
+                let call = session.call();
+                self.write(step, call, &mut session);
+                self.keep(call, *session);
             }
+            Ask::Over(call) => self.forget(step, call),
         }
     }
 
@@ -407,8 +416,14 @@ impl Shard {
     /// send it several packets for one.
     fn stray(&mut self, step: &mut Step<'_>, key: Option<&ClientKey>, from: Hop, message: Message) {
         let success = message.status().is_some_and(sip::Status::is_success);
-        let known = message.from().tag().is_some_and(|tag| self.core.dialog(tag).is_some());
-        if !success || message.cseq().method != Method::Invite || known {
+        if !success || message.cseq().method != Method::Invite {
+            return;
+        }
+        if message.from().tag().is_some_and(|tag| self.core.dialog(tag).is_some()) {
+            // The process that asked has died before it could acknowledge, and the call was restored.
+            if key.is_none() {
+                acknowledge_stray(&mut self.turn(step), &from, &message);
+            }
             return;
         }
         if key.is_some() || from.is_cluster() {
@@ -449,11 +464,11 @@ impl Shard {
     fn tell(&mut self, step: &mut Step<'_>, call: CallId, event: Event) {
         let Some(session) = self.take(call) else { return };
         match session.handle(&mut self.turn(step), event) {
-            Some(next) => self.keep(call, next),
-            None => {
-                let caller = self.core.forget(step.now, call);
-                self.over(step, caller);
+            Some(mut next) => {
+                self.write(step, call, &mut next);
+                self.keep(call, next);
             }
+            None => self.forget(step, call),
         }
     }
 
@@ -465,14 +480,49 @@ impl Shard {
         Some(session)
     }
 
-    fn keep(&mut self, call: CallId, session: Session) {
+    /// Has an answered call written as it is now, and removed when it is over (DESIGN § 5.1).
+    fn write(&mut self, step: &mut Step<'_>, call: CallId, session: &mut Session) {
+        match session.keep_if_changed() {
+            Some(change) => {
+                self.core.is_kept(call, session.kept_name());
+                step.out.push(Output::Dialog(change));
+            }
+            None if session.kept_name().is_none() => self.unwrite(step, call),
+            None => {}
+        }
+    }
+
+    fn unwrite(&mut self, step: &mut Step<'_>, call: CallId) {
+        if let Some(name) = self.core.is_kept(call, None) {
+            step.out.push(Output::Dialog(DialogChange::Over { name }));
+        }
+    }
+
+    /// A call is over: nothing comes for it, and the owner of who began it has one less to count.
+    fn forget(&mut self, step: &mut Step<'_>, call: CallId) {
+        self.unwrite(step, call);
+        self.core.held.media.close_all_of(step.now, call);
+        let (tags, caller) = self.core.part_with(call);
+        let here = Some(self.core.id);
+        let elsewhere = |tag: &String| self.core.sorter.shard_of_tag(tag) != here;
+        let moved: Vec<String> = if self.core.sorter.shards() == 1 {
+            Vec::new()
+        } else {
+            tags.into_iter().map(|(tag, _)| tag).filter(elsewhere).collect()
+        };
+        if !moved.is_empty() {
+            self.tell_all(step, |_| Saying::Gone(moved.clone()));
+        }
+        self.over(step, caller);
+    }
+
+    pub(crate) fn keep(&mut self, call: CallId, session: Session) {
         if let Some(due) = session.deadline() {
             self.deadlines.insert((due, call));
         }
         self.sessions.insert(call, session);
     }
 
-    /// A call is over: the owner of who began it has one less to count.
     fn over(&mut self, step: &mut Step<'_>, caller: Option<Extension>) {
         let Some(caller) = caller else { return };
         let owner = self.core.sorter.owner_of(caller.as_str());

@@ -2,7 +2,7 @@
 //!
 //! | message | shard |
 //! |---|---|
-//! | a request with our tag in To, a response with our branch | the one the name says, when its seal is genuine |
+//! | a request with our tag in To or Replaces, a response with our branch | the one the name says, when its seal is genuine |
 //! | REGISTER, PUBLISH, SUBSCRIBE | that of the owner of the subscriber in To |
 //! | everything else | by its Call-ID |
 //!
@@ -12,7 +12,9 @@
 use crate::keyed::Key;
 use crate::names::{shard_of_branch, shard_of_tag};
 use serde::{Deserialize, Serialize};
+use sip::headers::Replaces;
 use sip::{Message, Method};
+use std::borrow::Cow;
 
 /// The number of a shard within its edge.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -63,21 +65,36 @@ impl Sorter {
         self.hashed(extension)
     }
 
+    /// The shard that a tag of ours names.
+    pub(crate) fn shard_of_tag(&self, tag: &str) -> Option<ShardId> {
+        shard_of_tag(self.seal, tag).filter(|shard| shard.0 < self.shards)
+    }
+
     fn named(&self, message: &Message) -> Option<ShardId> {
         if message.is_request() {
-            shard_of_tag(self.seal, message.to().tag()?)
+            named_tags(message).find_map(|tag| self.shard_of_tag(&tag))
         } else {
             shard_of_branch(self.seal, message.via().branch()?)
         }
     }
 
-    fn hashed(&self, text: &str) -> ShardId {
+    /// The shard of what is known by this text and nothing else.
+    pub(crate) fn hashed(&self, text: &str) -> ShardId {
         if self.shards == 1 {
             return ShardId(0);
         }
         let shard = self.spread.hash(text.as_bytes()) % u64::from(self.shards);
         ShardId(u8::try_from(shard).unwrap_or_default())
     }
+}
+
+/// The tags under which a request may name a dialog of ours: that in To, or those in the Replaces of a new INVITE.
+pub(crate) fn named_tags(request: &Message) -> impl Iterator<Item = Cow<'_, str>> {
+    let to = request.to().tag();
+    let invites = to.is_none() && *request.method() == Method::Invite;
+    let replaces = invites.then(|| request.typed::<Replaces>().ok().flatten()).flatten();
+    let replaced = replaces.into_iter().flat_map(|replaces| [replaces.to_tag, replaces.from_tag]);
+    to.map(Cow::Borrowed).into_iter().chain(replaced.map(Cow::Owned))
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@
 
 use super::ShardId;
 use super::invite::Placing;
+use super::moving::{Moving, Round};
 use super::prove::{Judgement, Proof};
 use super::route::Routing;
 use crate::hop::Hop;
@@ -32,6 +33,14 @@ pub(crate) enum Saying {
     Seek(Box<Routing>),
     /// And they are noted in it.
     Sought(Box<Routing>),
+    /// To where a dialog has moved: what came for it.
+    Sip(Hop, Box<Message>),
+    /// To each shard in turn: a CANCEL whose INVITE is not where it should be.
+    Cancel(Box<Round>),
+    /// A call comes to stay.
+    Move(Box<Moving>),
+    /// Nothing comes for these tags any more.
+    Gone(Vec<String>),
     /// To its owner: a call that this subscriber had begun is over.
     Over(Extension),
     /// To all: a phone came back on another flow, and its calls go with it.

@@ -317,13 +317,64 @@ fn a_cluster_server_that_has_just_started_does_not_call_a_silent_node_absent() {
 }
 
 #[test]
-fn a_node_that_lost_its_calls_frees_the_other_end_within_90_s() {
+fn a_node_that_lost_its_calls_and_its_disk_frees_the_other_end_within_90_s() {
     told(|world| {
         talk(world, "2101", "2201");
+        world.lose_calls(2);
         world.restart_node(2);
         world.wait_ms(90_000);
         assert!(world.phone("2101").heard("BYE/27"), "{:?}", world.phone("2101").heard);
         world.one_record(Cause::LostPhone);
+    });
+}
+
+#[test]
+fn a_killed_node_keeps_its_answered_calls_which_hold_resume_and_end_as_ever() {
+    for (caller, called, killed) in [("2101", "2201", 2), ("2101", "2201", 1), ("2101", "2102", 1)] {
+        told(|world| {
+            talk(world, caller, called);
+            world.restart_node(killed);
+            assert_eq!(world.members[&killed].edge.calls().len(), 1);
+            for (one, other) in [(caller, called), (called, caller)] {
+                world.phone(one).hold();
+                world.wait_ms(300);
+                assert!(world.phone(other).sdp.contains(&format!("hold of {one}")));
+                assert!(world.phone(one).heard("200"), "{:?}", world.phone(one).heard);
+                // Killed again, with what was agreed meanwhile.
+                world.restart_node(killed);
+                world.phone(one).resume();
+                world.wait_ms(300);
+                assert!(world.phone(other).sdp.contains(&format!("resume of {one}")));
+            }
+            // Its liveness questions carry numbers that the phones have not seen yet.
+            world.wait_ms(90_000);
+            world.phone(called).hang_up();
+            world.wait_ms(300);
+            assert!(world.phone(caller).heard("BYE/16"), "{:?}", world.phone(caller).heard);
+            let record = world.one_record(Cause::NormalClearing);
+            assert_eq!((record.caller.number.as_str(), record.called.number.as_str()), (caller, called));
+            assert!(record.answered.is_some());
+            world.all_idle();
+        });
+    }
+}
+
+#[test]
+fn a_node_killed_before_the_callers_ack_acknowledges_the_answer_itself() {
+    told(|world| {
+        world.phone("2101").keeps_ack = true;
+        world.phone("2101").call("2102");
+        world.wait_ms(300);
+        world.phone("2102").answer();
+        world.wait_ms(100);
+        world.restart_node(1);
+        world.wait_ms(5_000);
+        assert!(world.phone("2102").heard("ACK"), "{:?}", world.phone("2102").heard);
+        world.phone("2102").hang_up();
+        world.wait_ms(300);
+        assert!(world.phone("2101").heard("BYE/16"));
+        world.one_record(Cause::NormalClearing);
+        world.all_idle();
     });
 }
 

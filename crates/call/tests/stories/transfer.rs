@@ -3,7 +3,7 @@
 
 use crate::inside::talk;
 use crate::phone::WhenCalled;
-use crate::world::{World, told, told_in_one_shard};
+use crate::world::{World, told};
 use model::{Cause, Kind};
 use sip::{Method, Name};
 
@@ -184,7 +184,7 @@ fn threat_03_a_transfer_has_the_rights_of_who_transfers_and_of_who_is_transferre
 
 #[test]
 fn threat_03_a_consultation_does_not_lend_rights() {
-    told_in_one_shard(|world| {
+    told(|world| {
         talk(world, "2102", "2101");
         consults(world, "2101", "2201");
         world.phone("2101").transfer_to_parked();
@@ -305,7 +305,7 @@ fn rfc_3725_who_stays_is_asked_again_when_it_has_an_offer_of_its_own_on_its_way(
 #[test]
 fn rfc_3891_an_attended_transfer_joins_the_two_far_legs() {
     for (stays, by, target) in TRIPLES {
-        told_in_one_shard(|world| {
+        told(|world| {
             talk(world, stays, by);
             consults(world, by, target);
             world.phone(by).transfer_to_parked();
@@ -338,7 +338,7 @@ fn rfc_3891_an_attended_transfer_joins_the_two_far_legs() {
 #[test]
 fn rfc_3891_the_transferor_hangs_up_both_at_once() {
     for (stays, by, target) in TRIPLES {
-        told_in_one_shard(|world| {
+        told(|world| {
             talk(world, stays, by);
             consults(world, by, target);
             world.phone(by).transfer_to_parked();
@@ -355,7 +355,7 @@ fn rfc_3891_the_transferor_hangs_up_both_at_once() {
 
 #[test]
 fn rfc_3891_a_consultation_that_the_target_called() {
-    told_in_one_shard(|world| {
+    told(|world| {
         talk(world, "2101", "2002");
         world.phone("2002").park();
         talk(world, "2001", "2002");
@@ -373,7 +373,7 @@ fn rfc_3891_a_consultation_that_the_target_called() {
 #[test]
 fn rfc_5589_a_transfer_to_a_target_that_still_rings() {
     for (stays, by, target) in TRIPLES {
-        told_in_one_shard(|world| {
+        told(|world| {
             talk(world, stays, by);
             world.phone(by).park();
             world.phone(by).call(target);
@@ -398,7 +398,7 @@ fn rfc_5589_a_transfer_to_a_target_that_still_rings() {
 
 #[test]
 fn rfc_3891_a_target_that_refuses_the_offer_leaves_both_calls() {
-    told_in_one_shard(|world| {
+    told(|world| {
         talk(world, "2101", "2002");
         consults(world, "2002", "2001");
         world.phone("2101").refuses_offers = Some(488);

@@ -5,8 +5,8 @@
 
 use crate::phone::{Phone, PhoneOutput};
 use call::{
-    AnchorWhen, Binding, BindingChange, CallRecord, ClusterSide, Edge, EdgeConfig, Hop, Input, Location, Output, Place,
-    Relay, RelayOutput, Role,
+    AnchorWhen, Binding, BindingChange, CallRecord, ClusterSide, DialogChange, Edge, EdgeConfig, Hop, Input,
+    Location, Output, Place, Relay, RelayOutput, Role,
 };
 use media::relay::{Order, Report, Spec, StreamId, Traffic};
 use model::{Cause, Change, Kind, MemberNumber, Record};
@@ -47,6 +47,8 @@ enum Packet {
 pub(crate) struct Member {
     pub(crate) edge: Edge,
     bindings: BTreeMap<(String, String), Binding>,
+    /// What is kept of its calls.
+    dialogs: BTreeMap<String, Vec<u8>>,
     /// False while the process is dead.
     alive: bool,
     /// It was told to take no new calls. A process is told so, not an edge: what thaws in the next one is told again.
@@ -116,13 +118,6 @@ impl Make {
 /// Tells a story four times: with one shard and with four, as it is and with every edge frozen and thawed at every step.
 pub(crate) fn told(story: impl Fn(&mut World)) {
     for make in Make::ALL {
-        story(&mut World::new(make));
-    }
-}
-
-/// The same with one shard only: what is told must find its other call in the shard it is in.
-pub(crate) fn told_in_one_shard(story: impl Fn(&mut World)) {
-    for make in Make::ALL.into_iter().filter(|make| make.shards == 1) {
         story(&mut World::new(make));
     }
 }
@@ -249,9 +244,12 @@ impl World {
         self.streams.retain(|(owner, _), _| *owner != member);
         let seed = self.seed();
         let mut edge = Edge::new(config, seed);
-        let bindings = self.members.remove(&member).map(|old| old.bindings).unwrap_or_default();
+        let disk = self.members.remove(&member).map(|old| (old.bindings, old.dialogs));
+        let (bindings, dialogs) = disk.unwrap_or_default();
         edge.restore_bindings(self.now, bindings.values().cloned());
-        self.members.insert(member, Member { edge, bindings, alive: true, draining: false });
+        let faults = edge.restore_calls(self.now, dialogs.values().map(Vec::as_slice));
+        assert_eq!(faults, [], "every call that was kept is restored");
+        self.members.insert(member, Member { edge, bindings, dialogs, alive: true, draining: false });
         self.tell(member, Input::Snapshot(interest(member, &self.config)));
         if member == 0 {
             self.location = Location::new(self.now);
@@ -317,10 +315,15 @@ impl World {
         }
     }
 
-    /// `kill -9` of a node and its start: its calls are gone, its bindings are on its disk.
+    /// `kill -9` of a node and its start: its bindings and answered calls are on its disk.
     pub(crate) fn restart_node(&mut self, node: u16) {
         self.start(node);
         self.wait_ms(100);
+    }
+
+    /// Its disk forgets the calls it keeps.
+    pub(crate) fn lose_calls(&mut self, member: u16) {
+        self.members.get_mut(&member).unwrap().dialogs.clear();
     }
 
     /// It starts again, with what was on its disk.
@@ -412,6 +415,13 @@ impl World {
                 }
                 if member == 0 || self.links[&member] {
                     self.location.apply(member_number(member), &change);
+                }
+            }
+            Output::Dialog(change) => {
+                let dialogs = &mut self.members.get_mut(&member).unwrap().dialogs;
+                match change {
+                    DialogChange::Kept { name, bytes } => drop(dialogs.insert(name, bytes)),
+                    DialogChange::Over { name } => drop(dialogs.remove(&name)),
                 }
             }
             Output::Ended(record) => self.records.push(record),
@@ -604,6 +614,7 @@ impl World {
     pub(crate) fn all_idle(&self) {
         for (number, member) in &self.members {
             assert_eq!(member.edge.calls(), [], "member {number} has no call");
+            assert_eq!(member.dialogs.len(), 0, "member {number} keeps no call that is over");
             assert_eq!(member.edge.owed(), 0, "member {number} owes nothing");
             assert_eq!(member.edge.streams(), 0, "member {number} has no media");
             assert_eq!(member.edge.unwritten(), 0, "member {number} has written all records");

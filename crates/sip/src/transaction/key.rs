@@ -62,7 +62,8 @@ impl ServerKey {
     }
 
     /// The INVITE that a CANCEL is about (RFC 3261 §9.2).
-    pub(super) fn cancelled_by(cancel: &Message) -> ServerKey {
+    #[must_use]
+    pub fn cancelled_by(cancel: &Message) -> ServerKey {
         ServerKey::named(cancel, &Method::Invite)
     }
 

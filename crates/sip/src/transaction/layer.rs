@@ -383,6 +383,12 @@ impl<H: Hop> Layer<H> {
         }
     }
 
+    /// True while it has the server transaction of that name.
+    #[must_use]
+    pub fn serves(&self, key: &ServerKey) -> bool {
+        self.servers.contains_key(key)
+    }
+
     fn invite(&self, key: &ServerKey) -> Option<&ServerInvite> {
         match &self.servers.find(key.number())?.machine {
             Server::Invite(machine) => Some(machine),
