@@ -155,10 +155,10 @@ fn ack_and_bye(turn: &mut Turn<'_>, hop: &Hop, response: &Message) -> Option<(Me
             .cseq(number)
             .max_forwards(sip::MAX_FORWARDS)
             .route(&route)
-            .header(Name::Reason, headers::reason_of(Cause::Cancelled))
-            .message()
-            .ok()
     };
+    let reason = headers::reason_of(Cause::Cancelled);
     let (ack_via, bye_via) = (turn.via(hop), turn.via(hop));
-    Some((request(Method::Ack, number, &ack_via)?, request(Method::Bye, number + 1, &bye_via)?))
+    let ack = request(Method::Ack, number, &ack_via).message().ok()?;
+    let bye = request(Method::Bye, number + 1, &bye_via).header(Name::Reason, reason).message().ok()?;
+    Some((ack, bye))
 }
