@@ -325,8 +325,9 @@ impl Machine {
         *self.inner.running.write().unwrap_or_else(PoisonError::into_inner) = None;
     }
 
-    /// The realm changes with the cluster: no phone is registered in the new one.
+    /// The realm changes with the cluster: no phone is registered in the new one, and no call is its.
     fn forget_bindings(&self) -> Result<(), MachineError> {
+        self.inner.ground.live.clear(Shelf::DIALOG)?;
         Ok(self.inner.ground.live.clear(Shelf::BINDING)?)
     }
 

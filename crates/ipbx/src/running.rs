@@ -113,6 +113,7 @@ struct Loaded {
     position: Position,
     records: Vec<Record>,
     bindings: Vec<Binding>,
+    calls: Vec<Vec<u8>>,
 }
 
 impl Running {
@@ -290,7 +291,8 @@ fn load(ground: &Ground, role: &Role) -> Result<Loaded, StartError> {
     let snapshot = ground.store.snapshot()?;
     let bindings = ground.live.read(Shelf::BINDING)?;
     let bindings = bindings.iter().filter_map(|kept| serde_json::from_slice(&kept.value).ok()).collect();
-    Ok(Loaded { position: snapshot.position, records: snapshot.records, bindings })
+    let calls = ground.live.read(Shelf::DIALOG)?.into_iter().map(|kept| kept.value).collect();
+    Ok(Loaded { position: snapshot.position, records: snapshot.records, bindings, calls })
 }
 
 /// The names of the frozen edge and of its media in the store.
@@ -354,7 +356,8 @@ fn call_config(ground: &Ground, role: &Role, loaded: Loaded) -> Result<CallSideC
     edge.aliases.push("localhost".to_owned());
     edge.shards = ground.config.sip_shards;
     edge.media = ground.config.media.settings();
-    Ok(CallSideConfig { cluster, edge, seed: random()?, records: loaded.records, bindings: loaded.bindings })
+    let Loaded { records, bindings, calls, .. } = loaded;
+    Ok(CallSideConfig { cluster, edge, seed: random()?, records, bindings, calls })
 }
 
 fn dialler(ground: &Ground, role: &Role) -> Result<Option<Dialler>, StartError> {

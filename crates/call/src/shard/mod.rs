@@ -252,7 +252,12 @@ impl Shard {
             Saying::Sip(from, message) => self.receive(step, from, *message),
             Saying::Cancel(round) => self.cancel_round(step, round),
             Saying::Move(moving) => self.move_in(step, *moving),
-            Saying::Gone(tags) => tags.iter().for_each(|tag| self.core.forward_no_more(tag)),
+            Saying::Gone(call, tags) => {
+                tags.iter().for_each(|tag| self.core.forward_no_more(tag));
+                if let Some(call) = call {
+                    self.core.held.media.close_all_of(step.now, call);
+                }
+            }
             Saying::Over(extension) => self.core.held.owners.over(&extension),
             Saying::Moved(old, new) => self.moved(step, old, new),
             Saying::Stray(from, message) => self.stray_to_phone(step, &from, &message),
@@ -511,7 +516,7 @@ impl Shard {
             tags.into_iter().map(|(tag, _)| tag).filter(elsewhere).collect()
         };
         if !moved.is_empty() {
-            self.tell_all(step, |_| Saying::Gone(moved.clone()));
+            self.tell_all(step, |_| Saying::Gone(Some(call), moved.clone()));
         }
         self.over(step, caller);
     }

@@ -89,7 +89,7 @@ impl Shard {
             }
         }
         if !home_again.is_empty() {
-            step.say(from, Saying::Gone(home_again));
+            step.say(from, Saying::Gone(None, home_again));
         }
         self.core.counts_for(call, caller);
         self.core.is_kept(call, kept);

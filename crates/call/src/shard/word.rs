@@ -9,6 +9,7 @@ use super::moving::{Moving, Round};
 use super::prove::{Judgement, Proof};
 use super::route::Routing;
 use crate::hop::Hop;
+use crate::record::CallId;
 use model::Extension;
 use sip::{Flow, Message};
 
@@ -39,8 +40,9 @@ pub(crate) enum Saying {
     Cancel(Box<Round>),
     /// A call comes to stay.
     Move(Box<Moving>),
-    /// Nothing comes for these tags any more.
-    Gone(Vec<String>),
+    /// Nothing comes for these tags of a call any more; a call that is over everywhere (`None` while it only moved home
+    /// again) leaves its media too.
+    Gone(Option<CallId>, Vec<String>),
     /// To its owner: a call that this subscriber had begun is over.
     Over(Extension),
     /// To all: a phone came back on another flow, and its calls go with it.

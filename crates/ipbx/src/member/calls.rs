@@ -24,6 +24,8 @@ pub struct CallSideConfig {
     pub records: Vec<Record>,
     /// The registrations found on disk.
     pub bindings: Vec<Binding>,
+    /// The answered calls found on disk (`CallOutput::KeepDialog`).
+    pub calls: Vec<Vec<u8>>,
 }
 
 /// The call side of one member on one thread: its edge with all shards, and what there is once. The daemon takes it apart
@@ -35,16 +37,20 @@ pub struct CallSide {
 }
 
 impl CallSide {
-    /// A call side at the start of its process. The first outputs publish the registrations found on disk.
+    /// A call side at the start of its process, with the calls of the one before. The first outputs publish the
+    /// registrations found on disk.
     #[must_use]
     pub fn new(now: Duration, config: CallSideConfig, out: &mut Vec<CallOutput>) -> CallSide {
-        let CallSideConfig { cluster, edge, seed, records, bindings } = config;
+        let CallSideConfig { cluster, edge, seed, records, bindings, calls } = config;
         let mut edge = Edge::new(edge, seed);
         edge.restore_bindings(now, bindings);
+        let faults = edge.restore_calls(now, calls.iter().map(Vec::as_slice));
+        out.extend(faults.into_iter().map(CallOutput::Fault));
         CallSide::around(now, edge, cluster, records, out)
     }
 
-    /// A call side whose edge goes on where `frozen` stopped. The bindings of `config` are not looked at.
+    /// A call side whose edge goes on where `frozen` stopped. The bindings and calls of `config` are not looked
+    /// at.
     ///
     /// # Errors
     /// When the bytes are of another version or damaged.

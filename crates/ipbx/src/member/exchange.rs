@@ -1,6 +1,6 @@
 //! The values that go into the two halves of a member and come out of them.
 
-use call::{BindingChange, CallId, CallRecord, CallView};
+use call::{BindingChange, CallId, CallRecord, CallView, DialogChange};
 use cluster::{CloseReason, Conn, Lamp, LiveBinding, LiveLine, LogEntry, Peer};
 use media::relay::{Order, Report};
 use model::{Change, Extension, MemberNumber, Position, Record};
@@ -59,6 +59,15 @@ pub enum CallOutput {
         change: BindingChange,
         /// The acknowledgement.
         then: Vec<PhoneSend>,
+    },
+    /// Keep this of a call (kill-safe), and only then send what makes it so. `SendPhone`s of equal bytes are held as well.
+    KeepDialog {
+        /// What of it.
+        change: DialogChange,
+        /// To phones.
+        then: Vec<PhoneSend>,
+        /// To other members.
+        then_members: Vec<(MemberNumber, Vec<u8>)>,
     },
     /// Keep the record of a call that ended.
     KeepRecord(CallRecord),

@@ -2,7 +2,7 @@
 
 use super::calls::{log_entry, published};
 use super::exchange::{CallNotice, CallOutput, PhoneSend};
-use call::{BindingChange, CallRecord, Device, Hop, Mail, Place, Shard, ShardInput};
+use call::{BindingChange, CallRecord, Device, DialogChange, Hop, Mail, Place, Shard, ShardInput};
 use model::{Extension, MemberNumber};
 use std::time::Duration;
 
@@ -28,6 +28,7 @@ pub struct Said {
     pub to_head: Vec<ToHead>,
     raw: Vec<call::Output>,
     sends: Vec<PhoneSend>,
+    across: Vec<(MemberNumber, Vec<u8>)>,
 }
 
 /// Turns what shards say into what the shell does.
@@ -41,9 +42,11 @@ impl Teller {
         Teller { place }
     }
 
-    /// Translates what one step said. What it acknowledges is sent when the last binding it changed is on disk.
+    /// Translates what one step said. What it acknowledges is sent when the last binding or call it changed is on disk. The
+    /// relay of a cluster server is told at once: a call of its own phones with others that it dies in the middle of
+    /// answering ends by liveness.
     pub(super) fn tell(self, now: Duration, said: &mut Said) {
-        let Said { out, to_head, raw, sends, .. } = said;
+        let Said { out, to_head, raw, sends, across, .. } = said;
         let mut kept = None;
         for output in raw.drain(..) {
             match output {
@@ -51,13 +54,21 @@ impl Teller {
                 call::Output::Send { to: Hop::Cluster, bytes } => match self.place {
                     Place::ClusterServer => to_head.push(ToHead::Cluster(bytes)),
                     Place::Node | Place::Independent => {
-                        out.push(CallOutput::SendMember { to: MemberNumber::CLUSTER_SERVER, bytes });
+                        across.push((MemberNumber::CLUSTER_SERVER, bytes));
                     }
                 },
                 call::Output::Binding(change) => {
                     self.publish(now, &change, out, to_head);
                     kept = Some(out.len());
                     out.push(CallOutput::KeepBinding { change, then: Vec::new() });
+                }
+                call::Output::Dialog(change) => {
+                    // The end of a call holds nothing up.
+                    if matches!(change, DialogChange::Kept { .. }) {
+                        kept = Some(out.len());
+                    }
+                    let (then, then_members) = (Vec::new(), Vec::new());
+                    out.push(CallOutput::KeepDialog { change, then, then_members });
                 }
                 call::Output::CallChanged(view) => out.push(CallOutput::CallChanged(view)),
                 call::Output::Ended(record) => self.keep(record, out),
@@ -67,8 +78,13 @@ impl Teller {
         }
         match kept.and_then(|place| out.get_mut(place)) {
             Some(CallOutput::KeepBinding { then, .. }) => *then = std::mem::take(sends),
+            Some(CallOutput::KeepDialog { then, then_members, .. }) => {
+                *then = std::mem::take(sends);
+                *then_members = std::mem::take(across);
+            }
             _ => out.extend(sends.drain(..).map(CallOutput::SendPhone)),
         }
+        out.extend(across.drain(..).map(|(to, bytes)| CallOutput::SendMember { to, bytes }));
     }
 
     /// A node tells the cluster server; the cluster server remembers where its own phones are, which a renewal does not

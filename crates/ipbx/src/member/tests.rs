@@ -40,8 +40,14 @@ fn records() -> Vec<Record> {
 
 fn centre() -> Member {
     let edge = EdgeConfig::new(MemberNumber::CLUSTER_SERVER, Place::ClusterServer, "c-1");
-    let config =
-        CallSideConfig { cluster: cluster(), edge, seed: [7; 32], records: records(), bindings: Vec::new() };
+    let config = CallSideConfig {
+        cluster: cluster(),
+        edge,
+        seed: [7; 32],
+        records: records(),
+        bindings: Vec::new(),
+        calls: Vec::new(),
+    };
     let mut first = Vec::new();
     let calls = CallSide::new(NOW, config, &mut first);
     let settings = hub::Settings { cluster: cluster(), release: model::release::THIS };

@@ -16,6 +16,13 @@ const VIOLATIONS_MAX: usize = 20;
 
 type CallName = (u16, Role, String);
 
+/// A call is on the disk so long after its answer at the latest: the longest stall of a disk, and its queue.
+const ON_DISK_WITHIN: Duration = Duration::from_secs(3);
+
+fn call_name(number: u16, view: &CallView) -> CallName {
+    (number, view.role, view.call_ids.first().cloned().unwrap_or_default())
+}
+
 /// What was promised and seen so far.
 #[derive(Debug, Default)]
 pub(super) struct Ledger {
@@ -26,8 +33,10 @@ pub(super) struct Ledger {
     open: BTreeMap<CallName, Progress>,
     records: BTreeMap<CallName, u64>,
     causes: BTreeMap<Cause, u64>,
-    /// Members whose process died: the calls it had are gone with it.
+    /// Members whose process died: the calls it had that nobody had answered are gone with it.
     crashes: BTreeMap<u16, u64>,
+    /// The calls that were answered then, by the names of their records: the next process must have them.
+    answered: BTreeMap<u16, BTreeSet<CallName>>,
 }
 
 impl Ledger {
@@ -84,8 +93,13 @@ impl Ledger {
         }
     }
 
-    pub(super) fn crashed(&mut self, number: u16) {
-        self.open.retain(|(owner, _, _), _| *owner != number);
+    /// The process died and had these calls.
+    pub(super) fn crashed(&mut self, now: Duration, number: u16, calls: &[CallView]) {
+        let settled = |view: &&CallView| view.answered.is_some_and(|at| at + ON_DISK_WITHIN < now);
+        let answered: BTreeSet<CallName> =
+            calls.iter().filter(settled).map(|view| call_name(number, view)).collect();
+        self.open.retain(|name, _| name.0 != number || answered.contains(name));
+        self.answered.insert(number, answered);
         *self.crashes.entry(number).or_default() += 1;
     }
 
@@ -113,6 +127,13 @@ impl Ledger {
             let taken_back = process.calls.edge().bindings().any(|there| there.device == binding.device);
             if !taken_back {
                 self.broke(now, format!("n{number} forgot the registration of {}", binding.extension));
+            }
+        }
+        let there: BTreeSet<CallName> =
+            process.calls.edge().calls().iter().map(|view| call_name(number, view)).collect();
+        for name in self.answered.remove(&number).unwrap_or_default() {
+            if !there.contains(&name) {
+                self.broke(now, format!("n{number} was killed and forgot the answered call {}", name.2));
             }
         }
     }

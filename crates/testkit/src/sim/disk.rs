@@ -2,7 +2,7 @@
 //! a random number of the first of them. What is on it was acknowledged or may be.
 
 use super::chance::Chance;
-use call::{Binding, BindingChange, CallRecord};
+use call::{Binding, BindingChange, CallRecord, DialogChange};
 use cluster::LogEntry;
 use ipbx::member::{PhoneSend, log_entry};
 use model::{Change, Kind, MemberNumber, Position, Record};
@@ -14,6 +14,8 @@ use std::time::Duration;
 pub(super) enum Write {
     /// A registration, and what acknowledges it.
     Binding { change: BindingChange, then: Vec<PhoneSend> },
+    /// What is kept of a call, and what makes it so.
+    Dialog { change: DialogChange, then: Vec<PhoneSend>, then_members: Vec<(MemberNumber, Vec<u8>)> },
     /// The record of a call of this member, and its entry for the cluster server.
     Record(CallRecord),
     /// Changes received over the link.
@@ -34,6 +36,8 @@ pub(super) struct Disk {
     /// The last changes, on the cluster server.
     pub(super) recent: Vec<Change>,
     pub(super) bindings: BTreeMap<(String, String), Binding>,
+    /// What is kept of its calls.
+    pub(super) dialogs: BTreeMap<String, Vec<u8>>,
     /// Log entries of this member that were not acknowledged by the cluster server.
     pub(super) unacknowledged: BTreeMap<String, LogEntry>,
     /// Names of every call record this member ever kept.
@@ -58,7 +62,10 @@ impl Disk {
 
     /// True when this answer waits for a write under way.
     pub(super) fn promises(&self, send: &PhoneSend) -> bool {
-        let waits = |write: &Write| matches!(write, Write::Binding { then, .. } if then.contains(send));
+        let waits = |write: &Write| match write {
+            Write::Binding { then, .. } | Write::Dialog { then, .. } => then.contains(send),
+            _ => false,
+        };
         self.waiting.iter().any(|(_, write)| waits(write))
     }
 
@@ -95,6 +102,10 @@ impl Disk {
             Write::Binding { change: BindingChange::Unbound { extension, device }, .. } => {
                 self.bindings.remove(&(extension.to_string(), device.0.clone()));
             }
+            Write::Dialog { change: DialogChange::Kept { name, bytes }, .. } => {
+                self.dialogs.insert(name.clone(), bytes.clone());
+            }
+            Write::Dialog { change: DialogChange::Over { name }, .. } => drop(self.dialogs.remove(name)),
             Write::Record(record) => {
                 if let Some(entry) = log_entry(record) {
                     self.kept.push(entry.id.clone());

@@ -47,7 +47,7 @@ impl World {
         let Some(process) = host.process.take() else { return };
         self.coverage.take(&process.link);
         host.disk.crash(&mut self.chance);
-        self.ledger.crashed(number);
+        self.ledger.crashed(self.now, number, &process.calls.edge().calls());
         self.media_gone(number);
         self.reset_streams(number);
         self.look_at_timers_of(number);

@@ -83,7 +83,12 @@ impl Host {
         if self.number == ANCHORING {
             edge.media.anchor = AnchorWhen::Always;
         }
+        let calls = match broken {
+            Some(Sabotage::CallsForgotten) => Vec::new(),
+            _ => self.disk.dialogs.values().cloned().collect(),
+        };
         CallSideConfig {
+            calls,
             cluster: cluster_id(),
             edge,
             seed: chance.seed(),

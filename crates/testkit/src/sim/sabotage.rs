@@ -24,6 +24,8 @@ pub enum Sabotage {
     ThawForgetsCalls,
     /// A restarted process does not take its registrations back.
     BindingsForgotten,
+    /// A process that follows one that was killed does not take the answered calls back.
+    CallsForgotten,
     /// BYEs to other members are sent to nowhere.
     ByeDropped,
 }
@@ -40,6 +42,7 @@ impl Sabotage {
         Sabotage::DownHangsUp,
         Sabotage::ThawForgetsCalls,
         Sabotage::BindingsForgotten,
+        Sabotage::CallsForgotten,
         Sabotage::ByeDropped,
     ];
 }

@@ -265,6 +265,9 @@ impl World {
                 now.into_iter().for_each(|send| self.send_phone(&send));
                 self.write(number, Write::Binding { change, then: later });
             }
+            CallOutput::KeepDialog { change, then, then_members } => {
+                self.write(number, Write::Dialog { change, then, then_members });
+            }
             CallOutput::KeepRecord(record) => {
                 self.trace.note(self.now, || {
                     format!(
@@ -359,6 +362,10 @@ impl World {
         self.look_at_timer(Who::Disk(number));
         match write {
             Write::Binding { then, .. } => then.into_iter().for_each(|send| self.send_phone(&send)),
+            Write::Dialog { then, then_members, .. } => {
+                then.into_iter().for_each(|send| self.send_phone(&send));
+                then_members.into_iter().for_each(|(to, bytes)| self.send_member(number, to, bytes));
+            }
             Write::Changes { position, .. } | Write::Snapshot { position, .. } => {
                 self.tell(number, Input::Link(LinkInput::Applied(position)));
             }

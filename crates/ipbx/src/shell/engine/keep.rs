@@ -3,7 +3,8 @@
 use super::{Counters, Surroundings};
 use crate::member::{PhoneSend, log_id};
 use crate::shell::clock::ms;
-use call::{BindingChange, CallRecord, Role};
+use call::{BindingChange, CallRecord, DialogChange, Role};
+use model::MemberNumber;
 use std::collections::HashSet;
 use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher as _;
@@ -22,6 +23,7 @@ pub(super) struct Keeper {
     batch: Batch,
     /// What acknowledges the batch.
     then: Vec<PhoneSend>,
+    then_members: Vec<(MemberNumber, Vec<u8>)>,
     records: Vec<RuntimeWrite>,
     promised: Promised,
 }
@@ -78,6 +80,7 @@ impl Keeper {
             shard,
             batch: Batch::default(),
             then: Vec::new(),
+            then_members: Vec::new(),
             records: Vec::new(),
             promised: Promised::default(),
         }
@@ -103,6 +106,26 @@ impl Keeper {
         self.then.extend(then);
     }
 
+    /// What is to be found again of a call, and what makes it so.
+    pub(super) fn dialog(
+        &mut self,
+        change: &DialogChange,
+        then: Vec<PhoneSend>,
+        then_members: Vec<(MemberNumber, Vec<u8>)>,
+    ) {
+        let kept = match change {
+            DialogChange::Kept { name, bytes } => self.batch.put(Shelf::DIALOG, name.as_bytes(), bytes),
+            DialogChange::Over { name } => self.batch.remove(Shelf::DIALOG, name.as_bytes()),
+        };
+        // A call is carried on all the same: it lasts as long as this process does.
+        if let Err(fault) = kept {
+            tracing::error!(%fault, "a call cannot be kept over a restart");
+        }
+        then.iter().for_each(|send| self.promised.hold(send));
+        self.then.extend(then);
+        self.then_members.extend(then_members);
+    }
+
     /// The record of a call that ended.
     pub(super) fn record(&mut self, record: &CallRecord, uploads: bool) {
         let Some(entry) = log_row(record) else { return };
@@ -117,6 +140,8 @@ impl Keeper {
         if !self.batch.is_empty() {
             let batch = std::mem::take(&mut self.batch);
             let mut then = std::mem::take(&mut self.then);
+            let then_members = std::mem::take(&mut self.then_members);
+            let members = around.members.clone();
             let (phones, counters) = (around.phones.clone(), Arc::clone(counters));
             let (promised, shard) = (self.promised.clone(), self.shard);
             around.live.append_then(batch, move |written| match written {
@@ -124,9 +149,12 @@ impl Keeper {
                     promised.release(&then);
                     super::lane::count(&counters.sent, then.len());
                     phones.send(shard, &mut then);
+                    then_members.into_iter().for_each(|(to, bytes)| members.send(to, bytes));
                 }
                 // They stay held: what could not be kept is never acknowledged, however often it is asked again.
-                Err(fault) => tracing::error!(%fault, "registrations could not be kept: not acknowledged"),
+                Err(fault) => {
+                    tracing::error!(%fault, "registrations or calls could not be kept: not acknowledged")
+                }
             });
         }
         if !self.records.is_empty() {

@@ -395,6 +395,9 @@ impl Engine {
                 self.keeper.binding(&change, then);
                 self.told.bindings = true;
             }
+            CallOutput::KeepDialog { change, then, then_members } => {
+                self.keeper.dialog(&change, then, then_members);
+            }
             CallOutput::KeepRecord(record) => {
                 count(&self.counters.ended, 1);
                 tracing::debug!(session = %record.session, cause = %record.cause, "call ended");
