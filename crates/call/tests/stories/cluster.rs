@@ -368,7 +368,7 @@ fn a_node_killed_before_the_callers_ack_acknowledges_the_answer_itself() {
         world.phone("2102").answer();
         world.wait_ms(100);
         world.restart_node(1);
-        world.wait_ms(5_000);
+        world.wait_ms(3_000);
         assert!(world.phone("2102").heard("ACK"), "{:?}", world.phone("2102").heard);
         world.phone("2102").hang_up();
         world.wait_ms(300);

@@ -386,7 +386,7 @@ impl<H: Hop> Layer<H> {
     /// True while it has the server transaction of that name.
     #[must_use]
     pub fn serves(&self, key: &ServerKey) -> bool {
-        self.servers.contains_key(key)
+        self.servers.has(key.number())
     }
 
     fn invite(&self, key: &ServerKey) -> Option<&ServerInvite> {
