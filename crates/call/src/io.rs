@@ -3,8 +3,8 @@
 use crate::binding::BindingChange;
 use crate::hop::Hop;
 use crate::record::{CallId, CallRecord, CallView};
-use media::relay::{Order, Report};
 use crate::session::DialogChange;
+use media::relay::{Order, Report};
 use model::{Change, Record};
 use serde::{Deserialize, Serialize};
 use sip::{Flow, Message};

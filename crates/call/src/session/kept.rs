@@ -76,9 +76,10 @@ impl Session {
     pub(crate) fn keep_if_changed(&mut self) -> Option<DialogChange> {
         let talking = match &mut self.state {
             State::Talking(talking) => talking,
-            // A transfer that dies with its process leaves the call as it was.
+            // A transfer or pick-up that dies with its process leaves the call as it was.
             State::Transferring(transferring) => &mut transferring.talking,
-            State::Offering(_) | State::Closing(_) | State::Parting(_) => return None,
+            State::Taking(taking) => &mut taking.talking,
+            State::Offering(_) | State::PickingUp(_) | State::Closing(_) | State::Parting(_) => return None,
         };
         let caller = std::mem::take(&mut talking.caller.unkept);
         let called = std::mem::take(&mut talking.called.unkept);
@@ -124,7 +125,8 @@ impl Session {
         match &self.state {
             State::Talking(talking) => Some(talking),
             State::Transferring(transferring) => Some(&transferring.talking),
-            State::Offering(_) | State::Closing(_) | State::Parting(_) => None,
+            State::Taking(taking) => Some(&taking.talking),
+            State::Offering(_) | State::PickingUp(_) | State::Closing(_) | State::Parting(_) => None,
         }
     }
 

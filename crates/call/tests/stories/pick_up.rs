@@ -2,7 +2,7 @@
 
 use crate::inside::talk;
 use crate::phone::Phone;
-use crate::world::{World, told_in_one_shard as told};
+use crate::world::{World, told};
 use model::Cause;
 use sip::{Method, Name};
 
