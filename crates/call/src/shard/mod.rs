@@ -424,7 +424,11 @@ impl Shard {
         if !success || message.cseq().method != Method::Invite {
             return;
         }
-        if message.from().tag().is_some_and(|tag| self.core.dialog(tag).is_some()) {
+        let tag = message.from_tag().unwrap_or_default();
+        if let Some(to) = self.core.forward_of(tag) {
+            return step.say(to, Saying::Sip(from, Box::new(message)));
+        }
+        if self.core.dialog(tag).is_some() {
             // The process that asked has died before it could acknowledge, and the call was restored.
             if key.is_none() {
                 acknowledge_stray(&mut self.turn(step), &from, &message);
