@@ -7,6 +7,7 @@
 //! | `size` | files and functions stay readable (STYLE 7) |
 //! | `leftovers` | nothing half-done, no path of one machine |
 //! | `form` | each crate has its lints, its DESIGN.md and module docs |
+//! | `threats` | each row of the threat table has a test, and each test it names exists |
 //! | `demo` | the demo does nothing that `ctl` cannot do |
 
 mod demo;
@@ -15,6 +16,7 @@ mod leftovers;
 mod pure;
 mod size;
 mod source;
+mod threats;
 mod walls;
 
 use crate::repo::Repo;
@@ -79,6 +81,7 @@ fn findings(repo: &Repo) -> Result<Vec<Finding>> {
         }
     }
     findings.extend(form::check_crates(&files, |file| repo.read(file).unwrap_or_default()));
+    findings.extend(threats::check(&repo.read(threats::FILE)?, &sources));
     findings.extend(demo::check(walls.demo(), &sources));
     Ok(findings)
 }

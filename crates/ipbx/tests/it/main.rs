@@ -8,6 +8,7 @@ mod cluster;
 mod enrolment;
 mod objects;
 mod phone;
+mod secrets;
 mod streams;
 mod tls;
 mod world;
