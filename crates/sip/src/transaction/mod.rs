@@ -123,11 +123,12 @@ pub enum Input<H> {
     },
     /// Answer a request once and forget it, as a stateless server does (RFC 3261 §8.2.7, §26.3.2.4): a refusal is not
     /// sent again by a timer, so a request with a forged source has one packet of ours sent there, and leaves
-    /// nothing behind. When the request comes again it is a new one.
+    /// nothing behind. When the request comes again it is a new one. For what may be done twice (OPTIONS) it is the
+    /// cheap way too; not for REGISTER, whose copy must not be answered before the first is on disk.
     Dismiss {
         /// The request.
         key: ServerKey,
-        /// The answer; final, and no 2xx.
+        /// The answer; final, and no 2xx to an INVITE.
         response: Message,
     },
     /// The ACK for a 2xx: sent now, and again whenever that 2xx comes again.

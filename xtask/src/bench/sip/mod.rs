@@ -9,9 +9,10 @@
 //! | a new TLS 1.3 connection and its REGISTER | `load`: P-256, no resumption |
 //! | memory | after the above, at rest |
 //!
-//! The parts of the core alone are measured by `cargo bench -p sip`.
+//! The parts of the core alone come first: [`micro`].
 
 mod load;
+mod micro;
 mod server;
 mod soak;
 
@@ -48,7 +49,7 @@ const OPERATIONS: &[Operation] = &[
 pub(super) fn run(repo: &Repo, raw: &Raw) -> Result<Vec<Figure>> {
     let ground = prepare(repo, raw)?;
     let mut text = String::new();
-    let mut figures = Vec::new();
+    let mut figures = micro::run(repo, raw)?;
     for operation in OPERATIONS {
         let (mut ours, mut theirs) = (Vec::new(), Vec::new());
         for round in 0..ROUNDS {
