@@ -130,8 +130,9 @@ pub(crate) struct Held {
 }
 
 impl Held {
-    /// Of an edge that begins.
-    pub(crate) fn new(place: Place) -> Held {
+    /// Of an edge that begins. `secret` keeps strangers from choosing names that lie badly in its tables.
+    pub(crate) fn new(place: Place, secret: [u8; 32]) -> Held {
+        let spread = secret.first_chunk().copied().unwrap_or_default();
         let cluster = match place {
             Place::ClusterServer => ClusterSide::Up,
             Place::Node | Place::Independent => ClusterSide::Down,
@@ -142,7 +143,7 @@ impl Held {
             owners: Owners::default(),
             owed: Vec::new(),
             next_call: 1,
-            layer: Layer::new(Limits::default()),
+            layer: Layer::keyed(Limits::default(), spread),
             purposes: BTreeMap::new(),
             serving: BTreeMap::new(),
             dialogs: BTreeMap::new(),

@@ -45,7 +45,8 @@ impl Edge {
         let (spread, seal) = (key(), key());
         let keys = Keys { spread, seal, nonces: tokens.key32() };
         let count = config.shards.max(1);
-        let helds = (0..count).map(|_| (Held::new(config.place), BTreeMap::new())).collect();
+        let held = |_| (Held::new(config.place, tokens.key32()), BTreeMap::new());
+        let helds = (0..count).map(held).collect();
         Edge::of(config, keys, helds, &mut tokens)
     }
 

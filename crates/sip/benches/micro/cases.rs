@@ -19,8 +19,18 @@ fn case(name: &'static str, limit: &'static str, operation: impl FnMut(u32) + 's
     Case { name, limit, operation: Box::new(operation) }
 }
 
-/// Time between two operations: with timer J of 32 s this many transactions are held in the steady state.
-const BETWEEN: Duration = Duration::from_millis(2);
+/// Time between two operations: with timer J of 32 s 6,400 transactions are held in the steady state.
+const BETWEEN: Duration = Duration::from_millis(5);
+
+/// Messages made beforehand; when they are used up and begin again, the first are long forgotten.
+const READY: u32 = 8_000;
+
+/// What a phone sends next.
+fn ready(make: impl Fn(u32) -> Vec<u8>) -> impl FnMut() -> Vec<u8> {
+    let made: Vec<Vec<u8>> = (0..READY).map(make).collect();
+    let mut next = made.into_iter().cycle();
+    move || next.next().unwrap()
+}
 
 pub(crate) fn all() -> Vec<Case> {
     let (invite, register) = (messages::invite(1), messages::register(1, ""));
@@ -102,12 +112,12 @@ fn build_invite() -> impl FnMut(u32) {
 
 fn register_answered() -> impl FnMut(u32) {
     let mut layer: Layer<Flow> = Layer::new(Limits::default());
-    let (mut now, mut number) = (Duration::ZERO, 0);
+    let mut now = Duration::ZERO;
+    let mut next = ready(|number| messages::register(number, ""));
     let mut out = Vec::new();
     move |_| {
         now += BETWEEN;
-        number += 1;
-        let message = Message::parse(&messages::register(number, "")).unwrap().stamped(flow().remote);
+        let message = Message::parse(&next()).unwrap().stamped(flow().remote);
         layer.handle(now, Input::Received { from: flow(), message }, &mut out);
         for output in std::mem::take(&mut out) {
             if let Output::Request { key, message, .. } = output {
@@ -125,8 +135,9 @@ fn register_answered() -> impl FnMut(u32) {
 }
 
 fn options_answered() -> impl FnMut(u32) {
-    move |number| {
-        let message = Message::parse(&messages::register(number, "")).unwrap().stamped(flow().remote);
+    let mut next = ready(|number| messages::register(number, ""));
+    move |_| {
+        let message = Message::parse(&next()).unwrap().stamped(flow().remote);
         black_box(Response::to(&message, Status::OK).to_tag("5f3a8c71e2b94d06").bytes());
     }
 }
