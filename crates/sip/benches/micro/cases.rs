@@ -7,6 +7,7 @@ use sip::{
     Flow, Layer, Message, Method, Name, NameAddr, Request, Response, ServerKey, Status, Tokens, Uri, Via,
 };
 use std::hint::black_box;
+use std::rc::Rc;
 use std::time::Duration;
 
 pub(crate) struct Case {
@@ -26,10 +27,10 @@ const BETWEEN: Duration = Duration::from_millis(5);
 const READY: u32 = 8_000;
 
 /// What a phone sends next.
-fn ready(make: impl Fn(u32) -> Vec<u8>) -> impl FnMut() -> Vec<u8> {
-    let made: Vec<Vec<u8>> = (0..READY).map(make).collect();
-    let mut next = made.into_iter().cycle();
-    move || next.next().unwrap()
+fn ready(make: impl Fn(u32) -> Vec<u8>) -> impl FnMut() -> Rc<[u8]> {
+    let made: Rc<[Rc<[u8]>]> = (0..READY).map(|number| make(number).into()).collect();
+    let mut next = 0..;
+    move || Rc::clone(&made[next.next().unwrap() % made.len()])
 }
 
 pub(crate) fn all() -> Vec<Case> {
