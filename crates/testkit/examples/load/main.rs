@@ -53,7 +53,9 @@ fn main() -> Result<()> {
         }
         _ => bail!("what to load with: see the head of this program"),
     };
-    say(&figures);
+    if !figures.is_null() {
+        say(&figures);
+    }
     Ok(())
 }
 

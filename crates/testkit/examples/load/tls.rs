@@ -100,9 +100,10 @@ pub(crate) fn register(server: SocketAddr, count: usize, window: usize, hold: bo
             "done": held.len(), "failed": failed, "reason": reason, "seconds": begun.elapsed().as_secs_f64(),
         });
         if hold {
-            // Whoever started this looks at the server now.
+            // Whoever started this has read them, looks at the server now, and wants to hear no more.
             crate::say(&figures);
             tokio::task::spawn_blocking(|| std::io::stdin().lock().read_line(&mut String::new())).await??;
+            return Ok(Value::Null);
         }
         Ok(figures)
     })
