@@ -80,6 +80,7 @@ impl Offering {
                 asker: Side::Caller,
                 server: self.caller.key,
                 asked: self.caller.invite.cseq().number,
+                first: true,
                 onward: Some(Onward { client: key.clone(), cseq }),
             }),
             modify: self.modify,

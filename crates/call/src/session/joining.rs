@@ -297,7 +297,7 @@ impl Transferring {
         let by = self.transfer.by;
         let Way::Joining(joining) = &mut self.transfer.way else {
             if let Ok(response) = &outcome {
-                super::joining::settle_late(&mut self.talking, facts, turn, key, response);
+                settle_late(&mut self.talking, facts, turn, (Step::Answer, key), response);
             }
             return Some(State::Transferring(self));
         };
@@ -534,13 +534,13 @@ fn acknowledge_with(facts: &Facts, turn: &mut Turn<'_>, leg: &Leg, onward: &Onwa
     turn.acknowledge(&onward.client, &leg.hop, ack);
 }
 
-/// The answer to a re-INVITE of a join that is over comes late: it is acknowledged, and its phone brought back to what it
+/// The answer to a re-INVITE that has been given up comes late, after a cut or a join that failed: it is acknowledged, and its phone brought back to what it
 /// was told before.
 pub(super) fn settle_late(
     talking: &mut Talking,
     facts: &Facts,
     turn: &mut Turn<'_>,
-    key: &ClientKey,
+    (step, key): (Step, &ClientKey),
     response: &Message,
 ) {
     if !response.status().is_some_and(Status::is_success) {
@@ -553,8 +553,9 @@ pub(super) fn settle_late(
         }
         let onward = Onward { client: key.clone(), cseq: response.cseq().number };
         let told = leg.told.clone();
-        acknowledge_with(facts, turn, leg, &onward, told.as_deref());
-        if let Some(told) = told {
+        let owed = told.as_deref().filter(|_| step == Step::Offer);
+        acknowledge_with(facts, turn, leg, &onward, owed);
+        if let Some(told) = told.filter(|_| step == Step::Answer) {
             let request = request_on(facts, turn, leg, Method::Invite).body(SDP, told.as_bytes());
             turn.request(&leg.hop.clone(), request, Purpose::Check(facts.call, side));
         }

@@ -74,7 +74,8 @@ impl Talking {
         if *message.method() == Method::Invite {
             turn.core.bind_server(key, facts.call);
             let asked = message.cseq().number;
-            self.acking = Some(Acking { asker: *side, server: key.clone(), asked, onward: None });
+            self.acking =
+                Some(Acking { asker: *side, server: key.clone(), asked, first: false, onward: None });
         }
     }
 
@@ -124,6 +125,7 @@ impl Talking {
                 asker: passed.from,
                 server: passed.server.clone(),
                 asked: passed.request.cseq().number,
+                first: false,
                 onward: Some(Onward { client: modify.client, cseq: passed.cseq }),
             });
         }

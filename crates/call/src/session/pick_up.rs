@@ -70,7 +70,7 @@ impl PickUp {
         self.by_right || self.party.number == party.number
     }
 
-    /// Its leg, when it is answered with `tag`.
+    /// Its leg in a call.
     fn leg(&self, turn: &mut Turn<'_>, facts: &Facts, side: Side) -> Option<Leg> {
         let tag = turn.core.tokens.tag();
         let dialog = Dialog::as_callee(&self.invite, &tag).ok()?;
@@ -259,6 +259,7 @@ impl PickingUp {
             asker: Side::Caller,
             server: offering.caller.key,
             asked: offering.caller.invite.cseq().number,
+            first: true,
             onward: None,
         };
         Some(State::Talking(Talking {
@@ -313,6 +314,13 @@ impl Talking {
             pick_up.refuse(turn, status.unwrap_or(Status::NO_SUCH_CALL));
             return Some(State::Talking(self));
         };
+        let stays = self.leg(side.other());
+        if stays.told == words_of(&pick_up.invite)
+            && let Some(said) = stays.said.clone()
+        {
+            // It was told this already, and has answered it: nobody has to be asked.
+            return Some(State::Talking(self.taken_by(facts, turn, side, pick_up, &said)));
+        }
         let mut shown = facts.clone();
         shown.replace_party(side, pick_up.party.clone(), None);
         let leg = self.leg(side.other());
@@ -396,30 +404,47 @@ impl Taking {
         let ack = stays.dialog.ack(onward.cseq, &via).header(Name::SessionId, facts.session_id(stays.side));
         turn.acknowledge(&onward.client, &stays.hop, ack);
         watch::agree(turn, stays, answer);
-        let words = words_of(answer);
-        let leg = words.and_then(|words| Some((words, pick_up.leg(turn, facts, side)?)));
-        let Some((words, mut leg)) = leg else {
+        let Some(words) = words_of(answer) else {
             pick_up.refuse(turn, Status::NOT_ACCEPTABLE_HERE);
             return Some(State::Talking(talking));
+        };
+        stays.said = Some(words.clone());
+        stays.told = words_of(&pick_up.invite);
+        Some(State::Talking(talking.taken_by(facts, turn, side, pick_up, &words)))
+    }
+}
+
+impl Talking {
+    /// A phone has a side from now on, and the one before is hung up.
+    fn taken_by(
+        mut self,
+        facts: &mut Facts,
+        turn: &mut Turn<'_>,
+        side: Side,
+        pick_up: PickUp,
+        words: &str,
+    ) -> Talking {
+        let Some(mut leg) = pick_up.leg(turn, facts, side) else {
+            pick_up.refuse(turn, Status::BAD_REQUEST);
+            return self;
         };
         facts.transfers.push(pick_up.happened(turn, facts.party(side).clone()));
         facts.replace_party(side, pick_up.party.clone(), None);
         facts.replace_half(side, headers::half_of(&pick_up.invite));
-        pick_up.accept(turn, facts, &mut leg, &words);
-        let stays = talking.leg(side.other());
-        stays.shows = facts.shown_to(side.other()).to_owned();
-        agreed(&mut leg, stays, &pick_up.invite);
-        agreed(stays, &mut leg, answer);
-        let mut before = std::mem::replace(talking.leg(side), leg);
+        pick_up.accept(turn, facts, &mut leg, words);
+        leg.said = words_of(&pick_up.invite);
+        self.leg(side.other()).shows = facts.shown_to(side.other()).to_owned();
+        let mut before = std::mem::replace(self.leg(side), leg);
         owed::bye(turn, facts, &mut before, Cause::NormalClearing);
-        talking.acking = Some(Acking {
+        self.acking = Some(Acking {
             asker: side,
             server: pick_up.key,
             asked: pick_up.invite.cseq().number,
+            first: true,
             onward: None,
         });
         facts.show(turn);
-        Some(State::Talking(talking))
+        self
     }
 }
 

@@ -33,6 +33,8 @@ pub(super) struct Acking {
     /// The INVITE of the one that asked, and its CSeq.
     pub(super) server: ServerKey,
     pub(super) asked: u32,
+    /// The INVITE that began the call, or this side's part in it.
+    pub(super) first: bool,
     /// Where the ACK goes on to; nowhere when we have answered ourselves.
     pub(super) onward: Option<Onward>,
 }
@@ -68,7 +70,9 @@ impl Talking {
             Event::Response(_, response) => self.second_answer(turn, &response),
             // A branch that lost; a cut, which talking survives; what belongs to a transfer that is over.
             Event::Failed(..) | Event::ClusterDown | Event::Routed(_) | Event::Joining(_, _, Err(_)) => {}
-            Event::Joining(_, key, Ok(response)) => settle_late(&mut self, facts, turn, &key, &response),
+            Event::Joining(step, key, Ok(response)) => {
+                settle_late(&mut self, facts, turn, (step, &key), &response);
+            }
             // The transfer that asked for it is over: it goes on by itself.
             Event::Brought(Some(session)) => turn.ask(Ask::Keep(session)),
             Event::Brought(None) => {}
@@ -118,6 +122,11 @@ impl Talking {
     /// The one that asked never acknowledged the answer: it is gone (RFC 3261 § 13.3.1.4).
     fn unacknowledged(mut self, facts: &mut Facts, turn: &mut Turn<'_>, key: &ServerKey) -> Option<State> {
         match self.acking.take_if(|acking| acking.server == *key) {
+            // Of a member a cut may have kept the ACK, and the call stood before.
+            Some(acking) if !acking.first && self.leg(acking.asker).hop.is_cluster() => {
+                self.acknowledge(facts, turn, &acking, None);
+                Some(State::Talking(self))
+            }
             Some(acking) => {
                 self.acknowledge(facts, turn, &acking, None);
                 self.end(facts, turn, Cause::LostPhone, EndedBy::System)

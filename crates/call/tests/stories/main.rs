@@ -23,6 +23,7 @@ mod rfc_3262;
 mod rfc_3325;
 mod rfc_4028;
 mod skills;
+mod table;
 mod threats;
 mod torture;
 mod transfer;

@@ -48,7 +48,8 @@ fn secure(world: &mut World, number: &str) {
 
 fn seen(world: &mut World, number: &str) -> Session {
     let body = world.phone(number).last_body.clone();
-    Session::parse(&body).unwrap_or_else(|fault| panic!("{number} sees {}: {fault}", String::from_utf8_lossy(&body)))
+    Session::parse(&body)
+        .unwrap_or_else(|fault| panic!("{number} sees {}: {fault}", String::from_utf8_lossy(&body)))
 }
 
 fn only_stream(world: &World) -> Spec {
@@ -106,8 +107,11 @@ fn a_phone_behind_a_nat_is_heard_through_its_member_and_nowhere_else() {
                 assert_eq!(shown.media[0].formats, ["8", "101"], "digits pass");
             }
             let stream = only_stream(world);
-            let (inside, outside) =
-                if caller == "2102" { (&stream.caller, &stream.called) } else { (&stream.called, &stream.caller) };
+            let (inside, outside) = if caller == "2102" {
+                (&stream.caller, &stream.called)
+            } else {
+                (&stream.called, &stream.caller)
+            };
             let learnt = inside.remote.unwrap();
             assert_eq!(learnt.learn_from, "203.0.113.7".parse().ok());
             let strict = Remote {
@@ -225,7 +229,10 @@ fn srtp_between_two_tls_phones_passes_end_to_end() {
         talk(world, "2101", "2102");
         assert!(world.streams.is_empty());
         let media = hang_up(world, "2101");
-        assert_eq!((media.path, media.caller_encrypted, media.called_encrypted), (MediaPath::Direct, true, true));
+        assert_eq!(
+            (media.path, media.caller_encrypted, media.called_encrypted),
+            (MediaPath::Direct, true, true)
+        );
     });
 }
 

@@ -3,7 +3,7 @@
 
 use crate::inside::talk;
 use crate::phone::WhenCalled;
-use crate::world::{World, told};
+use crate::world::{Make, World, told};
 use model::{Cause, Kind};
 use sip::{Method, Name};
 
@@ -477,6 +477,45 @@ fn duh_30_a_cut_between_the_joined_parties_ends_neither_leg() {
             hangs_up(world, stays, target);
         });
     }
+}
+
+#[test]
+fn duh_30_a_cut_at_any_point_of_a_join_loses_nothing() {
+    // At each point of the way, the link of one or the other goes down, and comes back.
+    for ms in (0..120).step_by(10) {
+        for node in [1, 2] {
+            let mut world = World::new(Make::PLAIN);
+            let world = &mut world;
+            talk(world, "2101", "2002");
+            world.phone("2002").transfer("2201");
+            world.wait_ms(300);
+            world.phone("2201").answer();
+            world.wait_ms(ms);
+            world.cut(node);
+            world.wait_ms(10_000);
+            world.heal(node);
+            world.wait_ms(60_000);
+            let heard = ["2101", "2002", "2201"].map(|number| world.phone(number).heard.clone());
+            assert!(world.phone("2101").talks(), "{ms} ms, node {node}: {heard:?}");
+            // A join that the cut has overtaken leaves the call with who wanted to transfer it.
+            let joined = world.phone("2201").talks();
+            let other = if joined { "2201" } else { "2002" };
+            talks_with(world, "2101", other);
+            talks_with(world, other, "2101");
+            hangs_up_all(world);
+        }
+    }
+}
+
+/// Everybody who is in a call ends it, and nothing is left.
+fn hangs_up_all(world: &mut World) {
+    for number in ["2101", "2002", "2201"] {
+        if world.phone(number).talks() {
+            world.phone(number).hang_up();
+            world.wait_ms(500);
+        }
+    }
+    world.all_idle();
 }
 
 #[test]

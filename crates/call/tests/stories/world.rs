@@ -385,7 +385,8 @@ impl World {
         entry.draining |= matches!(input, Input::Drain);
         entry.edge.handle(now, input, &mut out);
         // What is sent may come back within this loop; the relay has heard its orders by then.
-        let (orders, rest): (Vec<_>, Vec<_>) = out.into_iter().partition(|out| matches!(out, Output::Media(_)));
+        let (orders, rest): (Vec<_>, Vec<_>) =
+            out.into_iter().partition(|out| matches!(out, Output::Media(_)));
         for output in orders.into_iter().chain(rest) {
             self.take(member, output);
         }
