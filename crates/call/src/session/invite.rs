@@ -141,7 +141,7 @@ fn send(turn: &mut Turn<'_>, facts: &mut Facts, summons: &Summons<'_>, target: T
     let request = facts.tell_diversions(turn, &hop, party, request);
     let request = extensions(turn, summons, &hop, request);
     let request = if facts.emergency { request.header(Name::Priority, headers::EMERGENCY) } else { request };
-    let request = media::attach(turn, facts, &tag, (&hop, &uri), summons.offer, request)?;
+    let request = media::attach(turn, facts, &tag, (side, &hop, &uri), summons.offer, request)?;
     let (key, invite) = turn.request(&hop, request, Purpose::Invite(facts.call))?;
     let (party, sent) = (party.clone(), turn.now);
     Some(Branch { key, hop, invite, reached: Reached::Nothing, party, sent, early: None, rseq: None })

@@ -223,6 +223,7 @@ impl Session {
             State::PickingUp(picking_up) => picking_up.handle(&mut facts, turn, event),
             State::Taking(taking) => taking.handle(&mut facts, turn, event),
         };
+        facts.media.settle(turn, next.as_ref());
         next.map(|state| Session { facts, state })
     }
 

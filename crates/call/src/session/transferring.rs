@@ -21,6 +21,7 @@ use super::talking::{Onward, Talking};
 use super::{Asked, Event, Facts, Routed, Side, State, Step};
 use crate::core::Turn;
 use crate::headers::status_of;
+use crate::hop::Hop;
 use crate::record::{EndedBy, Party};
 use model::Cause;
 use serde::{Deserialize, Serialize};
@@ -88,6 +89,14 @@ pub(super) struct Joining {
 impl Transfer {
     pub(super) fn new(by: Side, report: Report, way: Way) -> Transfer {
         Transfer { by, gone: false, report, target: Party::default(), way, consult: None }
+    }
+
+    /// The way to a target that talks already and was asked for an offer.
+    pub(super) fn asked_hop(&self) -> Option<&Hop> {
+        match &self.way {
+            Way::Asking { leg, .. } => Some(&leg.hop),
+            _ => None,
+        }
     }
 
     /// The leg of the target that a request came on.

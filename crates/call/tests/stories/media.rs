@@ -1,7 +1,8 @@
 //! Where the sound of a call goes: from phone to phone, or through the member, and who may overhear it.
 
 use crate::phone::Phone;
-use crate::world::{World, told};
+use crate::transfer::consults;
+use crate::world::{World, told, told_in_one_shard};
 use call::{CallMedia, Input, MediaPath};
 use media::relay::{Remote, Report, Spec};
 use media::sdp::{Profile, Session};
@@ -264,4 +265,47 @@ fn silence_of_anchored_media_is_shown_and_ends_nothing() {
         assert!(!silent(world));
         hang_up(world, "2101");
     });
+}
+
+/// 2001 and 2101 talk directly; 2101 gives the call to 2102, which sits behind a NAT.
+fn given_behind_a_nat(world: &mut World, attended: bool) {
+    natted(world, "2102");
+    for number in ["2001", "2101"] {
+        let address = world.phone(number).edge_flow().remote.ip().to_string();
+        world.phone(number).exact_words = Some(description(&address, 4_000, ""));
+    }
+    talk(world, "2001", "2101");
+    assert!(world.streams.is_empty());
+    if attended {
+        consults(world, "2101", "2102");
+        world.phone("2101").transfer_to_parked();
+    } else {
+        world.phone("2101").transfer("2102");
+        world.wait_ms(500);
+        world.phone("2102").answer();
+    }
+    world.wait_ms(3_000);
+    if !attended {
+        world.phone("2101").hang_up();
+        world.wait_ms(500);
+    }
+    let at_node: Vec<Spec> =
+        world.streams.iter().filter(|((member, _), _)| *member == 1).map(|(_, spec)| spec.clone()).collect();
+    assert_eq!(at_node.len(), 1, "one stream for the two who talk");
+    let ends = [&at_node[0].caller, &at_node[0].called].map(|end| end.remote.unwrap());
+    assert!(ends.iter().any(|end| end.learn_from == "203.0.113.7".parse().ok()), "{ends:?}");
+    assert!(ends.iter().any(|end| end.rtp == "192.168.0.7:4000".parse().unwrap()), "{ends:?}");
+    world.phone("2001").hang_up();
+    world.wait_ms(3_000);
+    world.all_idle();
+}
+
+#[test]
+fn rfc3515_a_transfer_to_a_phone_behind_a_nat_anchors_the_two_who_talk() {
+    told(|world| given_behind_a_nat(world, false));
+}
+
+#[test]
+fn rfc3891_an_attended_transfer_gives_the_consultations_ports_back() {
+    told_in_one_shard(|world| given_behind_a_nat(world, true));
 }

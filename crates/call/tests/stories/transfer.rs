@@ -34,7 +34,7 @@ fn forget(world: &mut World) {
 }
 
 /// `by` calls `target` while its call is put aside, and is answered.
-fn consults(world: &mut World, by: &str, target: &str) {
+pub(crate) fn consults(world: &mut World, by: &str, target: &str) {
     world.phone(by).park();
     world.phone(by).call(target);
     world.wait_ms(300);

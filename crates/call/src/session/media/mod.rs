@@ -27,7 +27,7 @@ pub use ports::PortRange;
 pub use summary::{CallMedia, MediaPath, MediaTraffic};
 
 use super::offering::{Branch, Offering, Reached};
-use super::{Asked, Event, Facts, Side, State};
+use super::{Asked, Event, Facts, Side, State, Step};
 use crate::core::{Purpose, SDP, Turn};
 use crate::hop::Hop;
 use media::relay::Report;
@@ -46,6 +46,9 @@ pub(crate) struct Media {
     routes: BTreeMap<String, Route>,
     /// Since the answer: the way to the one that answered.
     chosen: Option<Route>,
+    /// While a transfer joins two: the way between the party that stays and the target, and whether both have agreed.
+    joining: Option<Route>,
+    joined: bool,
     /// Why an INVITE could not be sent.
     refusal: Option<Refusal>,
     silent: bool,
@@ -90,17 +93,43 @@ impl Media {
         self.chosen.as_mut().or_else(|| self.routes.values_mut().next().filter(|_| one))
     }
 
-    /// A phone has answered: the ways to the others are given up.
+    /// A phone has answered: the ways to the others are given up. The target of a transfer is not yet joined.
     fn choose(&mut self, turn: &mut Turn<'_>, tag: &str) {
         let Some(mut route) = self.routes.remove(tag) else { return };
         route.offered = None;
-        self.chosen = Some(route);
+        if self.chosen.is_some() {
+            self.join(turn, route);
+        } else {
+            self.chosen = Some(route);
+        }
         std::mem::take(&mut self.routes).values_mut().for_each(|lost| lost.close(turn));
+    }
+
+    fn join(&mut self, turn: &mut Turn<'_>, route: Route) {
+        if let Some(mut before) = self.joining.replace(route) {
+            before.close(turn);
+        }
+        self.joined = false;
+    }
+
+    /// A transfer is over: the way of those who talk now stays, the other one is given up.
+    pub(super) fn settle(&mut self, turn: &mut Turn<'_>, state: Option<&State>) {
+        if !matches!(state, Some(State::Talking(_))) {
+            return;
+        }
+        let Some(mut lost) = self.joining.take() else { return };
+        if std::mem::take(&mut self.joined)
+            && let Some(before) = self.chosen.replace(lost.clone())
+        {
+            lost = before;
+        }
+        lost.close(turn);
     }
 
     fn moved(&mut self, old: Flow, new: Flow) {
         self.caller.iter_mut().for_each(|caller| caller.moved(old, new));
-        self.chosen.iter_mut().chain(self.routes.values_mut()).for_each(|route| route.moved(old, new));
+        let answered = self.chosen.iter_mut().chain(self.joining.iter_mut());
+        answered.chain(self.routes.values_mut()).for_each(|route| route.moved(old, new));
     }
 }
 
@@ -109,22 +138,24 @@ pub(super) fn attach(
     turn: &mut Turn<'_>,
     facts: &mut Facts,
     tag: &str,
-    (hop, uri): (&Hop, &Uri),
+    (side, hop, uri): (Side, &Hop, &Uri),
     offer: Option<&Message>,
     request: Request,
 ) -> Option<Request> {
-    let Some(caller) = facts.media.caller.clone() else {
+    // A transfer calls its target in place of one of the two who talk.
+    let stays = facts.media.chosen.as_ref().map(|chosen| chosen.place(side.other()));
+    let Some(other) = stays.or_else(|| facts.media.caller.clone()) else {
         return Some(offer.into_iter().fold(request, |request, offer| request.body_of(offer)));
     };
     let name = u64::from(turn.core.secrets.number(u32::MAX));
-    let mut route = Route::new(caller, Place::new(hop, Some(uri)), name);
+    let mut route = Route::between(side, Place::new(hop, Some(uri)), other, name);
     let offer = offer.filter(|offer| has_words(offer));
     let request = match offer {
         None => {
             route.late = true;
             request
         }
-        Some(offer) => match route.offer(turn, facts.call, Side::Caller, offer.body()) {
+        Some(offer) => match route.offer(turn, facts.call, side.other(), offer.body()) {
             Ok(text) => {
                 route.offered = String::from_utf8(offer.body().to_vec()).ok();
                 match text {
@@ -171,6 +202,10 @@ pub(super) fn arrive(
             let words = has_words(&message).then(|| facts.media.only()?.answer(turn, side, message.body()));
             Some(Event::Ack(side, with_words(message, words.flatten())))
         }
+        Event::Joining(step, key, Ok(message)) => {
+            let message = joining(facts, state, turn, step, message);
+            Some(Event::Joining(step, key, Ok(message)))
+        }
         Event::Moved(old, new) => {
             facts.media.moved(old, new);
             Some(Event::Moved(old, new))
@@ -204,16 +239,50 @@ fn response(
         let route = facts.media.routes.get_mut(&tag)?;
         if route.late {
             // What must not be told is not told; the phone finds no answer in the ACK and hangs up.
-            let offer = route.offer(turn, facts.call, Side::Called, message.body());
+            let offer = route.offer(turn, facts.call, route.rung, message.body());
             offer.unwrap_or_else(|_| Some(String::new()))
         } else {
-            route.answer(turn, Side::Called, message.body())
+            route.answer(turn, route.rung, message.body())
         }
     });
     if status.is_success() {
         facts.media.choose(turn, &tag);
     }
     Some(Event::Response(key, with_words(message, words.flatten())))
+}
+
+/// A step of a transfer: the target, which talks already, offers; or the party that stays answers.
+fn joining(
+    facts: &mut Facts,
+    state: &State,
+    turn: &mut Turn<'_>,
+    step: Step,
+    message: Message,
+) -> Message {
+    let agrees = message.status().is_some_and(Status::is_success) && has_words(&message);
+    let State::Transferring(transferring) = state else { return message };
+    if !agrees {
+        return message;
+    }
+    let by = transferring.transfer.by;
+    let words = match step {
+        Step::Answer => {
+            facts.media.joined = true;
+            facts.media.joining.as_mut().and_then(|route| route.answer(turn, by.other(), message.body()))
+        }
+        Step::Offer => {
+            let Some(stays) = facts.media.chosen.as_ref().map(|chosen| chosen.place(by.other())) else {
+                return message;
+            };
+            let Some(hop) = transferring.transfer.asked_hop() else { return message };
+            let name = u64::from(turn.core.secrets.number(u32::MAX));
+            let mut route = Route::between(by, Place::new(hop, None), stays, name);
+            let words = route.offer(turn, facts.call, by, message.body());
+            facts.media.join(turn, route);
+            words.unwrap_or_else(|_| Some(String::new()))
+        }
+    };
+    with_words(message, words)
 }
 
 /// A request inside a dialog.
@@ -257,7 +326,7 @@ fn try_other_keying(
         return false;
     }
     let Some(offer) = route.offered.clone() else { return false };
-    let Ok(Some(text)) = route.offer(turn, facts.call, Side::Caller, offer.as_bytes()) else { return false };
+    let Ok(Some(text)) = route.offer(turn, facts.call, route.rung.other(), offer.as_bytes()) else { return false };
     ask_again(turn, facts, branch, &text)
 }
 

@@ -19,6 +19,8 @@ const LINES_MAX: usize = 4;
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) struct Route {
     places: Both<Place>,
+    /// The side of the phone that is called: of a transfer it may be either.
+    pub(super) rung: Side,
     /// The INVITE had no offer: the called phone makes it (RFC 3261 § 13.2.1).
     pub(super) late: bool,
     /// The called phone has refused the keying of the offer, and gets the other one.
@@ -51,9 +53,15 @@ enum Stop {
 }
 
 impl Route {
-    pub(super) fn new(caller: Place, called: Place, name: u64) -> Route {
+    /// The way between the phone that is called at `rung`, and the other side.
+    pub(super) fn between(rung: Side, phone: Place, other: Place, name: u64) -> Route {
+        let places = match rung {
+            Side::Called => Both { caller: other, called: phone },
+            Side::Caller => Both { caller: phone, called: other },
+        };
         Route {
-            places: Both { caller, called },
+            places,
+            rung,
             late: false,
             crossed: false,
             offered: None,
@@ -64,6 +72,11 @@ impl Route {
             name,
             told: Both::default(),
         }
+    }
+
+    /// One of the sides.
+    pub(super) fn place(&self, side: Side) -> Place {
+        self.places.of(side).clone()
     }
 
     /// A phone came back on another flow.
@@ -78,7 +91,7 @@ impl Route {
             return false;
         }
         self.crossed = true;
-        self.lines.iter_mut().flatten().for_each(|line| line.forget(Side::Called));
+        self.lines.iter_mut().flatten().for_each(|line| line.forget(self.rung));
         true
     }
 
