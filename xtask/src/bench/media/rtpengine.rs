@@ -32,14 +32,14 @@ pub(super) fn start(calls: usize, legs: &Path) -> Result<Running> {
     let talk = UdpSocket::bind("127.0.0.1:0")?;
     talk.connect(control)?;
     talk.set_read_timeout(Some(Duration::from_millis(100)))?;
-    (0..TRIES).find(|_| ask(&talk, "d7:command4:pinge").is_ok()).context("rtpengine does not answer")?;
+    (0..TRIES).find(|attempt| ask(&talk, &format!("ping{attempt}"), "d7:command4:pinge").is_ok()).context("rtpengine does not answer")?;
     talk.set_read_timeout(Some(Duration::from_secs(2)))?;
     let mut text = String::new();
     for call in 0..calls {
         let (caller, called) = (PHONE_PORT + 4 * call, PHONE_PORT + 4 * call + 2);
         // What comes back of the offer is where the called phone sends; of the answer, where the caller does.
-        let towards_called = port(&ask(&talk, &command("offer", call, caller))?)?;
-        let towards_caller = port(&ask(&talk, &command("answer", call, called))?)?;
+        let towards_called = port(&ask(&talk, &format!("offer{call}"), &command("offer", call, caller))?)?;
+        let towards_caller = port(&ask(&talk, &format!("answer{call}"), &command("answer", call, called))?)?;
         writeln!(text, "{caller} {towards_caller}\n{called} {towards_called}")?;
     }
     std::fs::write(legs, text)?;
@@ -61,8 +61,8 @@ fn command(name: &str, call: usize, phone: usize) -> String {
     format!("d{pairs}e")
 }
 
-fn ask(talk: &UdpSocket, command: &str) -> Result<String> {
-    let cookie = "pleiad";
+/// `cookie` names the question: with one that was used before the old answer comes again.
+fn ask(talk: &UdpSocket, cookie: &str, command: &str) -> Result<String> {
     talk.send(format!("{cookie} {command}").as_bytes())?;
     let mut buffer = [0; 8_192];
     let length = talk.recv(&mut buffer)?;
