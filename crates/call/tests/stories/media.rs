@@ -2,7 +2,7 @@
 
 use crate::phone::Phone;
 use crate::transfer::consults;
-use crate::world::{World, told, told_in_one_shard};
+use crate::world::{World, told};
 use call::{CallMedia, Input, MediaPath};
 use media::relay::{Remote, Report, Spec};
 use media::sdp::{Profile, Session};
@@ -307,5 +307,5 @@ fn rfc3515_a_transfer_to_a_phone_behind_a_nat_anchors_the_two_who_talk() {
 
 #[test]
 fn rfc3891_an_attended_transfer_gives_the_consultations_ports_back() {
-    told_in_one_shard(|world| given_behind_a_nat(world, true));
+    told(|world| given_behind_a_nat(world, true));
 }
