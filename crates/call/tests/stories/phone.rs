@@ -11,7 +11,7 @@ use sip::{
     Status, Tokens, Transport, Uri, Via,
 };
 use std::collections::{BTreeSet, VecDeque};
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::time::Duration;
 
 /// Bytes from a phone, with the flow as its edge sees it.
@@ -247,14 +247,6 @@ impl Phone {
         }
     }
 
-    /// Its call server died while it rang: it stops at its own discretion.
-    pub(crate) fn stop_ringing(&mut self) {
-        if self.rings() {
-            self.respond_to_call(Status::BUSY_HERE, None);
-            self.call = None;
-        }
-    }
-
     pub(crate) fn heard(&self, word: &str) -> bool {
         self.heard.iter().any(|heard| heard == word)
     }
@@ -295,18 +287,6 @@ impl Phone {
         let uri = Uri::sip(&self.number, Host::from(self.own_address())).with_port(port);
         let stream = self.flow.transport == Transport::Tcp;
         NameAddr::new(if stream { uri.with_param("transport", Some("tcp")) } else { uri })
-    }
-
-    fn own_address(&self) -> IpAddr {
-        self.inside_address.map_or(self.flow.remote.ip(), IpAddr::from)
-    }
-
-    /// From now on it describes its media as phones do, at port 4000.
-    pub(crate) fn describe_media(&mut self) {
-        let address = self.own_address();
-        self.exact_words = Some(format!(
-            "v=0\r\no=- 7 1 IN IP4 {address}\r\ns=-\r\nc=IN IP4 {address}\r\nt=0 0\r\nm=audio 4000 RTP/AVP 8\r\n"
-        ));
     }
 
     fn signed(&self, request: Request) -> Request {
@@ -441,10 +421,6 @@ impl Phone {
             None => response,
         };
         self.respond(key, response);
-    }
-
-    pub(crate) fn early_media(&mut self) {
-        self.respond_to_call(Status::SESSION_PROGRESS, Some("early media"));
     }
 
     pub(crate) fn answer(&mut self) {
@@ -638,11 +614,6 @@ impl Phone {
                 self.respond_to_call(Status::RINGING, None);
             }
         }
-    }
-
-    fn refuses_keying(&self, invite: &Message) -> bool {
-        let offer = String::from_utf8_lossy(invite.body());
-        self.keying.is_some_and(|keying| !offer.contains(&format!(" {keying} ")))
     }
 
     fn answered(&mut self, key: &ClientKey, message: &Message) {

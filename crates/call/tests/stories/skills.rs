@@ -2,6 +2,7 @@
 
 use crate::phone::{Phone, PhoneCall};
 use sip::{ClientKey, Dialog, Host, Message, Method, Name, Response, ServerKey, Status, Uri};
+use std::net::IpAddr;
 
 impl PhoneCall {
     pub(crate) fn new(
@@ -20,6 +21,35 @@ impl PhoneCall {
 }
 
 impl Phone {
+    pub(crate) fn early_media(&mut self) {
+        self.respond_to_call(Status::SESSION_PROGRESS, Some("early media"));
+    }
+
+    /// Its call server died while it rang: it stops at its own discretion.
+    pub(crate) fn stop_ringing(&mut self) {
+        if self.rings() {
+            self.respond_to_call(Status::BUSY_HERE, None);
+            self.call = None;
+        }
+    }
+
+    pub(crate) fn own_address(&self) -> IpAddr {
+        self.inside_address.map_or(self.edge_flow().remote.ip(), IpAddr::from)
+    }
+
+    /// From now on it describes its media as phones do, at port 4000.
+    pub(crate) fn describe_media(&mut self) {
+        let address = self.own_address();
+        self.exact_words = Some(format!(
+            "v=0\r\no=- 7 1 IN IP4 {address}\r\ns=-\r\nc=IN IP4 {address}\r\nt=0 0\r\nm=audio 4000 RTP/AVP 8\r\n"
+        ));
+    }
+
+    pub(crate) fn refuses_keying(&self, invite: &Message) -> bool {
+        let offer = String::from_utf8_lossy(invite.body());
+        self.keying.is_some_and(|keying| !offer.contains(&format!(" {keying} ")))
+    }
+
     /// Puts its call aside: it may make another one.
     pub(crate) fn park(&mut self) {
         self.parked.extend(self.call.take());

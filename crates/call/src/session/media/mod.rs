@@ -252,13 +252,7 @@ fn response(
 }
 
 /// A step of a transfer: the target, which talks already, offers; or the party that stays answers.
-fn joining(
-    facts: &mut Facts,
-    state: &State,
-    turn: &mut Turn<'_>,
-    step: Step,
-    message: Message,
-) -> Message {
+fn joining(facts: &mut Facts, state: &State, turn: &mut Turn<'_>, step: Step, message: Message) -> Message {
     let agrees = message.status().is_some_and(Status::is_success) && has_words(&message);
     let State::Transferring(transferring) = state else { return message };
     if !agrees {
@@ -326,7 +320,9 @@ fn try_other_keying(
         return false;
     }
     let Some(offer) = route.offered.clone() else { return false };
-    let Ok(Some(text)) = route.offer(turn, facts.call, route.rung.other(), offer.as_bytes()) else { return false };
+    let Ok(Some(text)) = route.offer(turn, facts.call, route.rung.other(), offer.as_bytes()) else {
+        return false;
+    };
     ask_again(turn, facts, branch, &text)
 }
 

@@ -61,11 +61,6 @@ impl Ports {
     pub(crate) fn give_back(&mut self, now: Duration, port: u16) {
         self.resting.push_back((now + QUARANTINE, port));
     }
-
-    #[cfg(test)]
-    pub(crate) fn left(&self) -> usize {
-        self.free.len() + self.resting.len()
-    }
 }
 
 #[cfg(test)]
