@@ -18,6 +18,8 @@ pub(crate) struct Registrar {
     bindings: BTreeMap<Extension, BTreeMap<Device, Binding>>,
     /// When each one runs out, in order.
     expiries: BTreeSet<(Duration, Extension, Device)>,
+    /// Who has registered over which connection, until that closes.
+    connections: BTreeMap<u64, BTreeSet<Extension>>,
 }
 
 /// What a REGISTER changed.
@@ -92,6 +94,10 @@ impl Registrar {
     pub(crate) fn restore(&mut self, binding: Binding) {
         let expiry = |binding: &Binding| (binding.until, binding.extension.clone(), binding.device.clone());
         self.expiries.insert(expiry(&binding));
+        if binding.connected && binding.flow.connection != 0 {
+            let over = self.connections.entry(binding.flow.connection).or_default();
+            over.insert(binding.extension.clone());
+        }
         let devices = self.bindings.entry(binding.extension.clone()).or_default();
         let until = binding.until;
         if let Some(former) = devices.insert(binding.device.clone(), binding)
@@ -146,10 +152,9 @@ impl Registrar {
 
     /// A phone's connection is gone: it is not called until it comes back with its next REGISTER.
     pub(crate) fn flow_closed(&mut self, flow: &Flow) {
-        for binding in self.bindings.values_mut().flat_map(BTreeMap::values_mut) {
-            if binding.flow == *flow {
-                binding.connected = false;
-            }
+        for extension in self.connections.remove(&flow.connection).unwrap_or_default() {
+            let devices = self.bindings.get_mut(&extension).into_iter().flat_map(BTreeMap::values_mut);
+            devices.filter(|binding| binding.flow == *flow).for_each(|binding| binding.connected = false);
         }
     }
 
