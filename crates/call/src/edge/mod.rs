@@ -16,7 +16,7 @@ use crate::io::{Fault, Input, Output};
 use crate::keyed::Key;
 use crate::owner::Ban;
 use crate::record::{CallId, CallView};
-use crate::session::Session;
+use crate::session::{Desk, Restored, Session};
 use crate::settings::EdgeConfig;
 use crate::shard::{Mail, Shard, ShardId, ShardInput};
 use model::routing::{Decision, Outcome};
@@ -92,15 +92,19 @@ impl Edge {
         kept.into_iter().filter_map(|bytes| self.restore_call(now, bytes).err()).collect()
     }
 
-    /// It goes where its caller's Call-ID leads. Its tags were sealed with a key that died with its process: they are sorted
+    /// It goes where its media has its ports, else where its caller's Call-ID leads. Its tags were sealed with a key that died with its process: they are sorted
     /// by their Call-IDs too.
     fn restore_call(&mut self, now: Duration, bytes: &[u8]) -> Result<(), Fault> {
-        let mut session =
+        let Restored { mut session, mut streams } =
             Session::restore(now, bytes).map_err(|fault| Fault::NotRestored(fault.to_string()))?;
         let sorter = self.front.sorter();
         let Some(dialogs) = session.dialogs() else { return Ok(()) };
         let names = dialogs.map(|(leg, tag)| (leg.side, tag.to_owned(), sorter.hashed(&leg.dialog.call_id)));
-        let [(_, _, home), _] = names;
+        // Ports belong to shards; those of a shard that is no more are lost.
+        streams.retain(|(id, _)| Desk::shard_of(*id) < sorter.shards());
+        let [(_, _, hashed), _] = names;
+        let home = streams.first().map_or(hashed, |(id, _)| ShardId(Desk::shard_of(*id)));
+        streams.retain(|(id, _)| Desk::shard_of(*id) == home.0);
         let caller: Option<Extension> = session.begun_by().and_then(|number| number.parse().ok());
         if let Some(caller) = &caller
             && let Some(owner) = self.shards.get_mut(usize::from(sorter.owner_of(caller.as_str()).0))
@@ -118,6 +122,7 @@ impl Edge {
             names.iter().for_each(|(side, tag, _)| shard.core.bind_tag(tag, call, *side));
             shard.core.counts_for(call, caller);
             shard.core.is_kept(call, session.kept_name());
+            shard.core.held.media.take_back(call, streams);
             shard.keep(call, session);
         }
         Ok(())

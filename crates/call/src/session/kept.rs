@@ -8,8 +8,9 @@
 use super::leg::Leg;
 use super::talking::Talking;
 use super::watch::Watch;
-use super::{Facts, Session, State};
+use super::{Desk, Facts, Session, State, Stream};
 use crate::record::{CallId, Role};
+use ::media::relay::StreamId;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
@@ -48,13 +49,22 @@ struct Kept<'a> {
     facts: &'a Facts,
     caller: &'a Leg,
     called: &'a Leg,
+    /// Its anchored media: the phones go on sending to the same ports.
+    streams: Vec<(StreamId, &'a Stream)>,
 }
 
 #[derive(Deserialize)]
-struct Restored {
+struct Read {
     facts: Facts,
     caller: Leg,
     called: Leg,
+    streams: Vec<(StreamId, Stream)>,
+}
+
+/// A call as it was when it was kept.
+pub(crate) struct Restored {
+    pub(crate) session: Session,
+    pub(crate) streams: Vec<(StreamId, Stream)>,
 }
 
 #[derive(Deserialize)]
@@ -73,7 +83,7 @@ pub(crate) enum Unreadable {
 
 impl Session {
     /// The change to be written now, if something of it is not kept as it is.
-    pub(crate) fn keep_if_changed(&mut self) -> Option<DialogChange> {
+    pub(crate) fn keep_if_changed(&mut self, desk: &Desk) -> Option<DialogChange> {
         let talking = match &mut self.state {
             State::Talking(talking) => talking,
             // A transfer or pick-up that dies with its process leaves the call as it was.
@@ -87,7 +97,8 @@ impl Session {
             return None;
         }
         let Talking { caller, called, .. } = &*talking;
-        let kept = Kept { version: VERSION, facts: &self.facts, caller, called };
+        let streams = desk.of_call(self.facts.call);
+        let kept = Kept { version: VERSION, facts: &self.facts, caller, called, streams };
         let bytes = serde_json::to_vec(&kept).ok()?;
         Some(DialogChange::Kept { name: self.facts.kept_name(), bytes })
     }
@@ -98,16 +109,16 @@ impl Session {
     }
 
     /// The call as it was when it was kept.
-    pub(crate) fn restore(now: Duration, bytes: &[u8]) -> Result<Session, Unreadable> {
+    pub(crate) fn restore(now: Duration, bytes: &[u8]) -> Result<Restored, Unreadable> {
         let Version { version } = serde_json::from_slice(bytes)?;
         if version != VERSION {
             return Err(Unreadable::Version(version));
         }
-        let Restored { facts, mut caller, mut called } = serde_json::from_slice(bytes)?;
+        let Read { facts, mut caller, mut called, streams } = serde_json::from_slice(bytes)?;
         caller.begin_again(now);
         called.begin_again(now);
         let talking = Talking { caller, called, acking: None, modify: None, unconfirmed: None };
-        Ok(Session { facts, state: State::Talking(talking) })
+        Ok(Restored { session: Session { facts, state: State::Talking(talking) }, streams })
     }
 
     /// Its name at the edge that restores it.

@@ -42,7 +42,8 @@ pub(crate) use invite::{Target, begin};
 pub use kept::DialogChange;
 pub(crate) use leg::Leg;
 pub use media::{AnchorWhen, CallMedia, MediaPath, MediaSettings, MediaTraffic, PortRange};
-pub(crate) use media::{Desk, Media};
+pub(crate) use kept::Restored;
+pub(crate) use media::{Desk, Media, Stream};
 pub(crate) use pick_up::PickUp;
 pub(crate) use refer::Replaces;
 

@@ -491,7 +491,7 @@ impl Shard {
 
     /// Has an answered call written as it is now, and removed when it is over (DESIGN § 5.1).
     fn write(&mut self, step: &mut Step<'_>, call: CallId, session: &mut Session) {
-        match session.keep_if_changed() {
+        match session.keep_if_changed(&self.core.held.media) {
             Some(change) => {
                 self.core.is_kept(call, session.kept_name());
                 step.out.push(Output::Dialog(change));

@@ -35,7 +35,7 @@ pub(crate) struct Desk {
 }
 
 #[derive(Debug, Serialize, Deserialize)]
-struct Stream {
+pub(crate) struct Stream {
     call: CallId,
     /// The even ports towards caller and called.
     ports: [u16; 2],
@@ -105,6 +105,24 @@ impl Desk {
         }
         self.said.push(Output::Media(Order::Close(id)));
         self.closing.insert(id, Closing { call, ports, until: now + FIGURES_WITHIN });
+    }
+
+    /// The streams of a call, to be kept with it.
+    pub(crate) fn of_call(&self, call: CallId) -> Vec<(StreamId, &Stream)> {
+        self.streams
+            .iter()
+            .filter(|(_, stream)| stream.call == call)
+            .map(|(id, stream)| (*id, stream))
+            .collect()
+    }
+
+    /// The streams of a call that was kept: their relay died with the process before, and is told to go on.
+    pub(crate) fn take_back(&mut self, call: CallId, streams: Vec<(StreamId, Stream)>) {
+        for (id, stream) in streams {
+            self.named = self.named.max(id.0 >> SHARD_BITS);
+            self.said.extend(stream.spec.clone().map(|spec| Output::Media(Order::Open(id, spec))));
+            self.streams.insert(id, Stream { call, ..stream });
+        }
     }
 
     /// Closes whatever a call still has.

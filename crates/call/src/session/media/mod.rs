@@ -21,7 +21,7 @@ mod ports;
 mod route;
 mod summary;
 
-pub(crate) use desk::Desk;
+pub(crate) use desk::{Desk, Stream};
 pub use policy::{AnchorWhen, MediaSettings};
 pub use ports::PortRange;
 pub use summary::{CallMedia, MediaPath, MediaTraffic};
