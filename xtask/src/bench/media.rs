@@ -80,7 +80,11 @@ pub(super) fn run(repo: &Repo, raw: &Raw) -> Result<Vec<Figure>> {
     for round in 1..=TURNS {
         for relay in &relays {
             let (turn, line) = turn(*relay, &tool, &legs).with_context(|| relay.name())?;
-            let line = format!("round={round} relay=\"{}\" cpu_us_per_packet={:.2} {line}", relay.name(), turn.cpu_us);
+            let line = format!(
+                "round={round} relay=\"{}\" cpu_us_per_packet={:.2} {line}",
+                relay.name(),
+                turn.cpu_us
+            );
             println!("   {line}");
             text.extend([&line, "\n"]);
             turns.entry(*relay).or_default().push(turn);
@@ -129,10 +133,22 @@ fn figures(relay: Relay, turns: &[Turn]) -> Vec<Figure> {
     let ours = |goal: &'static str| if relay == Relay::Rtpengine { "" } else { goal };
     let name = relay.name();
     vec![
-        Figure::new(format!("CPU a relayed packet, {name}"), format!("{:.2} µs", median(|t| t.cpu_us)), ours("goal <= 5 µs")),
-        Figure::new(format!("lost or late, {CALLS} calls, {name}"), format!("{:.3} %", median(|t| t.lost)), ours("goal < 0.1 %")),
+        Figure::new(
+            format!("CPU a relayed packet, {name}"),
+            format!("{:.2} µs", median(|t| t.cpu_us)),
+            ours("goal <= 5 µs"),
+        ),
+        Figure::new(
+            format!("lost or late, {CALLS} calls, {name}"),
+            format!("{:.3} %", median(|t| t.lost)),
+            ours("goal < 0.1 %"),
+        ),
         Figure::new(format!("delay p50, {name}"), format!("{:.2} ms", median(|t| t.p50_ms)), ""),
-        Figure::new(format!("delay p99, {name}"), format!("{:.2} ms", median(|t| t.p99_ms)), ours("goal <= 5 ms")),
+        Figure::new(
+            format!("delay p99, {name}"),
+            format!("{:.2} ms", median(|t| t.p99_ms)),
+            ours("goal <= 5 ms"),
+        ),
     ]
 }
 

@@ -85,7 +85,16 @@ impl Load {
             legs.push(Leg { socket, sequence: 0, last: 0, seal: context(phones), unseal: context(relays) });
         }
         let started = Instant::now();
-        Ok(Load { legs, epoll, started, sent: 0, misrouted: 0, reordered: 0, broken: 0, delays_us: Vec::new() })
+        Ok(Load {
+            legs,
+            epoll,
+            started,
+            sent: 0,
+            misrouted: 0,
+            reordered: 0,
+            broken: 0,
+            delays_us: Vec::new(),
+        })
     }
 
     fn say(&mut self, number: usize, tick: u32) -> Result<()> {

@@ -8,8 +8,8 @@ use media::srtp::Suite;
 use std::fmt::Write as _;
 use std::io::Read as _;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 /// Where our ports and those of the phones begin.
@@ -54,7 +54,12 @@ pub(super) fn run(calls: usize, file: &str, srtp: bool) -> Result<()> {
 }
 
 fn end(leg: usize) -> Result<End> {
-    let at = |port: usize| Ok::<_, anyhow::Error>(SocketAddr::from((Ipv4Addr::LOCALHOST, u16::try_from(port)?)));
+    let at =
+        |port: usize| Ok::<_, anyhow::Error>(SocketAddr::from((Ipv4Addr::LOCALHOST, u16::try_from(port)?)));
     let (rtp, rtcp) = (at(PHONE_PORT + 2 * leg)?, at(PHONE_PORT + 2 * leg + 1)?);
-    Ok(End { local: at(RELAY_PORT + 2 * leg)?, remote: Some(Remote { rtp, rtcp, learn_from: None }), keys: None })
+    Ok(End {
+        local: at(RELAY_PORT + 2 * leg)?,
+        remote: Some(Remote { rtp, rtcp, learn_from: None }),
+        keys: None,
+    })
 }

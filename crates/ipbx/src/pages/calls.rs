@@ -3,11 +3,11 @@
 use super::overview::between;
 use super::{Desk, ladder};
 use crate::service::calls::{self as service, EndedCall, LiveCall};
+use ::media::relay::Traffic;
 use axum::Router;
 use axum::extract::{Path, State};
 use axum::response::Response;
 use axum::routing::{get, post};
-use ::media::relay::Traffic;
 use call::{CallMedia, EndedBy, MediaPath, MediaTraffic, Party, Progress, Role};
 use model::Cause;
 use model::routing::{Decision, Outcome, Verdict};

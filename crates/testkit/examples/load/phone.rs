@@ -37,7 +37,8 @@ impl Registration {
         format!(
             "REGISTER sip:{DOMAIN} SIP/2.0\r\nVia: SIP/2.0/{transport} {own};rport;branch=z9hG4bK{user}x{cseq}\r\n\
              Max-Forwards: 70\r\nFrom: <sip:{user}@{DOMAIN}>;tag=r{user}x{round}\r\nTo: <sip:{user}@{DOMAIN}>\r\n\
-             Call-ID: {phone}-{round}-{}@load\r\nCSeq: {cseq} REGISTER\r\nContact: <sip:{user}@{own}{parameter}>\r\n\
+             Call-ID: {phone}-{round}-{}@load\r\nCSeq: {cseq} REGISTER\r\nContact: <sip:{user}@{own}{parameter}>\
+             ;+sip.instance=\"<urn:uuid:00000000-0000-1000-8000-{user:012}>\"\r\n\
              {proof}Expires: 3600\r\nContent-Length: 0\r\n\r\n",
             own.port()
         )

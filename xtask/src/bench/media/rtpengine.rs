@@ -32,7 +32,9 @@ pub(super) fn start(calls: usize, legs: &Path) -> Result<Running> {
     let talk = UdpSocket::bind("127.0.0.1:0")?;
     talk.connect(control)?;
     talk.set_read_timeout(Some(Duration::from_millis(100)))?;
-    (0..TRIES).find(|attempt| ask(&talk, &format!("ping{attempt}"), "d7:command4:pinge").is_ok()).context("rtpengine does not answer")?;
+    (0..TRIES)
+        .find(|attempt| ask(&talk, &format!("ping{attempt}"), "d7:command4:pinge").is_ok())
+        .context("rtpengine does not answer")?;
     talk.set_read_timeout(Some(Duration::from_secs(2)))?;
     let mut text = String::new();
     for call in 0..calls {

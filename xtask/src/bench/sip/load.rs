@@ -183,7 +183,7 @@ pub(super) struct Back {
 pub(super) fn come_back(ground: &Ground, server: &Server) -> Result<Back> {
     let _alive = server.cpu_ns()?;
     let _answering = answering(ground)?;
-    let pace = ["-m", "100000", "-r", "50", "-l", "100", "-timeout", "30s"];
+    let pace = ["-m", "1000", "-r", "50", "-l", "100", "-timeout", "90s"];
     let calls = calling(ground, "calls-meanwhile", &pace)?;
     let calls = std::thread::spawn(move || calls.run());
     let figures = load(ground, &["return", &target(PORT), "50000", "10"])?;

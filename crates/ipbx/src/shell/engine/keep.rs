@@ -5,17 +5,20 @@ use crate::member::{PhoneSend, log_id};
 use crate::shell::clock::ms;
 use call::{BindingChange, CallRecord, DialogChange, Role};
 use model::MemberNumber;
-use std::collections::HashSet;
 use std::collections::hash_map::RandomState;
+use std::collections::{HashSet, VecDeque};
 use std::hash::BuildHasher as _;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 use store::{Batch, LogEntry, RuntimeWrite, Shelf};
 
 /// Bytes of an answer that tell it from any other: its Via with the branch is among them.
 const TELLING_BYTES: usize = 256;
 /// Answers that may wait for the disk at a time.
 const HELD_MAX: usize = 65_536;
+/// Longer than any transaction lives (RFC 3261 § 17.1.2.2, Timer F: 32 s).
+const BROKEN_FOR: Duration = Duration::from_secs(40);
 
 /// One thread's writes.
 pub(super) struct Keeper {
@@ -38,8 +41,29 @@ struct Promised {
 
 #[derive(Default)]
 struct Waiting {
-    count: AtomicUsize,
-    answers: Mutex<HashSet<u64>>,
+    /// Those whose write is not over.
+    unwritten: AtomicUsize,
+    /// Those and what could not be kept.
+    names: AtomicUsize,
+    answers: Mutex<Answers>,
+}
+
+#[derive(Default)]
+struct Answers {
+    names: HashSet<u64>,
+    /// What could not be kept, and when: their transactions end, and then nothing repeats them any more.
+    broken: VecDeque<(Instant, u64)>,
+}
+
+impl Answers {
+    fn forget_old(&mut self) {
+        while let Some((at, name)) = self.broken.front()
+            && at.elapsed() > BROKEN_FOR
+        {
+            self.names.remove(name);
+            self.broken.pop_front();
+        }
+    }
 }
 
 impl Promised {
@@ -50,26 +74,35 @@ impl Promised {
 
     fn hold(&self, send: &PhoneSend) {
         let mut answers = self.lock();
-        if answers.len() < HELD_MAX && answers.insert(self.name(send)) {
-            self.shared.count.fetch_add(1, Ordering::Relaxed);
+        answers.forget_old();
+        self.shared.unwritten.fetch_add(1, Ordering::Relaxed);
+        if answers.names.len() < HELD_MAX {
+            answers.names.insert(self.name(send));
         }
+        self.shared.names.store(answers.names.len(), Ordering::Relaxed);
     }
 
     fn holds(&self, send: &PhoneSend) -> bool {
-        self.count() > 0 && self.lock().contains(&self.name(send))
+        self.shared.names.load(Ordering::Relaxed) > 0 && self.lock().names.contains(&self.name(send))
     }
 
-    fn count(&self) -> usize {
-        self.shared.count.load(Ordering::Relaxed)
-    }
-
-    fn release(&self, sends: &[PhoneSend]) {
+    /// The write is over. What could not be kept is not acknowledged when it is asked again, either.
+    fn over(&self, sends: &[PhoneSend], kept: bool) {
         let mut answers = self.lock();
-        let released = sends.iter().filter(|send| answers.remove(&self.name(send))).count();
-        self.shared.count.fetch_sub(released, Ordering::Relaxed);
+        self.shared.unwritten.fetch_sub(sends.len(), Ordering::Relaxed);
+        let now = Instant::now();
+        for send in sends {
+            let name = self.name(send);
+            if kept {
+                answers.names.remove(&name);
+            } else {
+                answers.broken.push_back((now, name));
+            }
+        }
+        self.shared.names.store(answers.names.len(), Ordering::Relaxed);
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashSet<u64>> {
+    fn lock(&self) -> MutexGuard<'_, Answers> {
         self.shared.answers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -88,7 +121,7 @@ impl Keeper {
 
     /// Registrations whose answers wait for the disk.
     pub(super) fn unwritten(&self) -> usize {
-        self.promised.count()
+        self.promised.shared.unwritten.load(Ordering::Relaxed)
     }
 
     /// True for an answer that still waits for the disk: it stays held until the disk has what it acknowledges.
@@ -137,7 +170,8 @@ impl Keeper {
 
     /// Hands a turn's writes to the writers. What they acknowledge is sent by the journal's, behind the write.
     pub(super) fn flush(&mut self, around: &Surroundings, counters: &Arc<Counters>) {
-        if !self.batch.is_empty() {
+        let nothing = self.batch.is_empty() && self.then.is_empty() && self.then_members.is_empty();
+        if !nothing {
             let batch = std::mem::take(&mut self.batch);
             let mut then = std::mem::take(&mut self.then);
             let then_members = std::mem::take(&mut self.then_members);
@@ -146,14 +180,14 @@ impl Keeper {
             let (promised, shard) = (self.promised.clone(), self.shard);
             around.live.append_then(batch, move |written| match written {
                 Ok(()) => {
-                    promised.release(&then);
+                    promised.over(&then, true);
                     super::lane::count(&counters.sent, then.len());
                     phones.send(shard, &mut then);
                     then_members.into_iter().for_each(|(to, bytes)| members.send(to, bytes));
                 }
-                // They stay held: what could not be kept is never acknowledged, however often it is asked again.
                 Err(fault) => {
-                    tracing::error!(%fault, "registrations or calls could not be kept: not acknowledged")
+                    promised.over(&then, false);
+                    tracing::error!(%fault, "registrations or calls could not be kept: not acknowledged");
                 }
             });
         }
@@ -196,4 +230,38 @@ pub fn log_row(record: &CallRecord) -> Option<LogEntry> {
         at_ms: ms(record.created),
         value: serde_json::to_vec(record).ok()?,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use sip::{Flow, Transport};
+
+    fn answer(number: u8) -> PhoneSend {
+        let (local, remote) = ("127.0.0.1:5060".parse().unwrap(), "127.0.0.1:40000".parse().unwrap());
+        let flow = Flow { transport: Transport::Udp, local, remote, connection: 0 };
+        PhoneSend { flow, bytes: vec![number; 300] }
+    }
+
+    #[test]
+    fn an_answer_is_held_while_it_is_written_and_no_longer() {
+        let promised = Promised::default();
+        promised.hold(&answer(1));
+        assert!(promised.holds(&answer(1)) && !promised.holds(&answer(2)));
+        promised.over(&[answer(1)], true);
+        assert!(!promised.holds(&answer(1)));
+    }
+
+    #[test]
+    fn what_could_not_be_kept_stays_held_and_does_not_keep_the_gate_shut() {
+        let keeper = Keeper::new(0);
+        for number in 0..10 {
+            keeper.promised.hold(&answer(number));
+        }
+        assert_eq!(keeper.unwritten(), 10);
+        let all: Vec<PhoneSend> = (0..10).map(answer).collect();
+        keeper.promised.over(&all, false);
+        assert_eq!(keeper.unwritten(), 0);
+        assert!(keeper.holds(&answer(3)), "never acknowledged, however often it is asked again");
+    }
 }
