@@ -53,6 +53,7 @@ pub struct Binding {
 /// A change of the bindings, to be kept and published.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
+#[expect(clippy::large_enum_variant, reason = "nearly every change is a binding, and is moved once")]
 pub enum BindingChange {
     /// The device is bound like this now.
     Bound(Binding),

@@ -96,7 +96,7 @@ impl Talking {
             Method::Prack => self.late_prack(facts, turn, asked),
             Method::Refer => return refer(self, facts, turn, asked),
             method if passes_through(method) => {
-                drop(self.exchange().pass_on(facts, turn, asked, |request| request));
+                let _answered_at_once = self.exchange().pass_on(facts, turn, asked, |request| request);
             }
             _ => {
                 let response = turn.answer_to(message, Status::METHOD_NOT_ALLOWED);

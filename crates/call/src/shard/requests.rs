@@ -87,7 +87,8 @@ fn unacceptable(message: &Message) -> Option<Response> {
     }
     let mut required: Vec<&str> = message.list(Name::Require).collect();
     let registers = *message.method() == Method::Register;
-    required.retain(|option| !understands(option) && !(registers && option.eq_ignore_ascii_case("path")));
+    let path = |option: &str| registers && option.eq_ignore_ascii_case("path");
+    required.retain(|option| !understands(option) && !path(option));
     required.extend(message.list(Name::ProxyRequire));
     if !required.is_empty() {
         let unsupported = required.join(", ");

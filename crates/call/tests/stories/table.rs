@@ -197,8 +197,8 @@ fn cell(setup: Setup, event: Event, name: &str) -> String {
         if let Some(phone) = world.phones.get(number).filter(|phone| !phone.heard.is_empty()) {
             said.push(format!("{letter} {}", phone.heard.join(" ")));
         }
-        let byes = world.phones.get(number).into_iter().flat_map(|phone| &phone.responses);
-        let bye = byes.filter(|response| response.cseq().method == Method::Bye).last();
+        let mut byes = world.phones.get(number).into_iter().flat_map(|phone| &phone.responses);
+        let bye = byes.rfind(|response| response.cseq().method == Method::Bye);
         if let Some(bye) = bye.and_then(|bye| bye.status()) {
             said.push(format!("{letter} BYE {bye}"));
         }

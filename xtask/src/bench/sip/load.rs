@@ -49,11 +49,21 @@ fn load(ground: &Ground, words: &[&str]) -> Result<Value> {
     serde_json::from_str(text.trim()).context("the load printed no JSON")
 }
 
+/// What the load did, by its own words.
+fn done(figures: &Value) -> Option<u64> {
+    figures.get("done")?.as_u64()
+}
+
+/// How long it took.
+fn seconds(figures: &Value) -> f64 {
+    figures.get("seconds").and_then(Value::as_f64).unwrap_or(f64::NAN)
+}
+
 fn used(server: &Server, work: impl FnOnce() -> Result<Value>) -> Result<Used> {
     let before = server.cpu_ns()?;
     let figures = work()?;
     let ns = server.cpu_ns()? - before;
-    let operations = figures["done"].as_u64().unwrap_or(0);
+    let operations = done(&figures).unwrap_or(0);
     ensure!(operations > 0, "nothing succeeded: {figures}");
     Ok(Used { ns, operations, said: figures.to_string() })
 }
@@ -144,7 +154,7 @@ pub(super) fn memory_of_tls(ground: &Ground, server: &Server) -> Result<f64> {
     let mut said = String::new();
     BufReader::new(phones.stdout.take().context("no output")?).read_line(&mut said)?;
     let figures: Value = serde_json::from_str(said.trim()).context("the load printed no JSON")?;
-    ensure!(figures["done"].as_u64() == Some(u64::try_from(TLS_PHONES)?), "{figures}");
+    ensure!(done(&figures) == Some(u64::try_from(TLS_PHONES)?), "{figures}");
     sleep(Duration::from_secs(2));
     let after = server.memory()?;
     phones.stdin.take().context("no input")?.write_all(b"\n")?;
@@ -163,13 +173,13 @@ pub(super) fn throughput(ground: &Ground, server: &Server) -> Result<f64> {
         command.arg(&ground.load).args(words).stdout(Stdio::piped());
         running.push(command.spawn().context("cannot start the load")?);
     }
-    let mut done = 0;
+    let mut total = 0;
     for load in running {
         let output = load.wait_with_output()?;
         let figures: Value = serde_json::from_slice(&output.stdout).context("the load printed no JSON")?;
-        done += figures["done"].as_u64().unwrap_or(0);
+        total += done(&figures).unwrap_or(0);
     }
-    Ok(real(done) / begin.elapsed().as_secs_f64())
+    Ok(real(total) / begin.elapsed().as_secs_f64())
 }
 
 /// What became of the phones after a restart.
@@ -189,8 +199,8 @@ pub(super) fn come_back(ground: &Ground, server: &Server) -> Result<Back> {
     let figures = load(ground, &["return", &target(PORT), "50000", "10"])?;
     let calls = calls.join().map_err(|_| anyhow::anyhow!("the calls ended early"))??;
     let said = format!("{figures} | meanwhile {} calls, {} failed", calls.good, calls.failed);
-    ensure!(figures["done"].as_u64() == Some(50_000), "{said}");
-    Ok(Back { seconds: figures["seconds"].as_f64().unwrap_or(f64::NAN), refused: calls.failed, said })
+    ensure!(done(&figures) == Some(50_000), "{said}");
+    Ok(Back { seconds: seconds(&figures), refused: calls.failed, said })
 }
 
 /// What it is to hold many.
@@ -207,9 +217,8 @@ pub(super) fn hold(ground: &Ground, server: &Server) -> Result<Held> {
     sleep(TRANSACTIONS_OVER);
     let megabytes = real(server.memory()?) / 1e6;
     let figures = load(ground, &["return", &target(PORT), "100000", "40"])?;
-    ensure!(figures["done"].as_u64() == Some(100_000), "{figures}");
-    let seconds = figures["seconds"].as_f64().unwrap_or(f64::NAN);
-    Ok(Held { seconds, megabytes, said: format!("{megabytes:.0} MB | {figures}") })
+    ensure!(done(&figures) == Some(100_000), "{figures}");
+    Ok(Held { seconds: seconds(&figures), megabytes, said: format!("{megabytes:.0} MB | {figures}") })
 }
 
 /// A while of mixed load: registrations, calls, TLS connections; what each said.
@@ -220,7 +229,10 @@ pub(super) fn mixed(ground: &Ground) -> Result<String> {
         calling(ground, "soak-calls", &["-m", "1000", "-r", "100", "-l", "100", "-timeout", "60s"])?.run()?;
     Ok(format!(
         "{} registrations, {} connections, {} calls, {} failed",
-        registrations["done"], connections["done"], calls.good, calls.failed
+        done(&registrations).unwrap_or(0),
+        done(&connections).unwrap_or(0),
+        calls.good,
+        calls.failed
     ))
 }
 

@@ -101,17 +101,17 @@ fn median(values: &mut [f64]) -> f64 {
     values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
 }
 
+/// Measures bytes of one thing on a server.
+type Measure = fn(&Ground, &server::Server) -> Result<f64>;
+
 /// Memory of a registration and of an idle phone on TLS, on both servers.
 fn memory(ground: &Ground, text: &mut String) -> Result<Vec<Figure>> {
     let mut figures = Vec::new();
-    for (what, goal, measure) in [
-        (
-            "registration",
-            "goal <= 600 bytes",
-            load::memory_of_registration as fn(&Ground, &server::Server) -> Result<f64>,
-        ),
+    let measures: [(&str, &str, Measure); 2] = [
+        ("registration", "goal <= 600 bytes", load::memory_of_registration),
         ("idle phone on TLS", "goal <= 40 KB", load::memory_of_tls),
-    ] {
+    ];
+    for (what, goal, measure) in measures {
         let users = load::MEMORY_USERS;
         let ours = measure(ground, &ground.start(Who::Pleiad { shards: 1 }, users, CORES[0])?)?;
         let theirs = measure(ground, &ground.start(Who::Kamailio, users, CORES[0])?)?;
