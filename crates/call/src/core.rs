@@ -1,6 +1,7 @@
 //! What the sessions and the owners of a shard share: transactions, dialogs, records, names; and the
 //! [`Turn`], through which one step of the shard answers, asks and reports.
 
+use crate::events::{Board, LinesTold, Notified, Notifier};
 use crate::headers::{self, status_of};
 use crate::hop::Hop;
 use crate::io::{ClusterSide, Fault, Output};
@@ -28,7 +29,7 @@ use std::time::Duration;
 
 /// What we understand, for Allow (RFC 3261 § 20.5).
 pub(crate) const ALLOW: &str =
-    "INVITE, ACK, CANCEL, BYE, OPTIONS, PRACK, UPDATE, REFER, INFO, MESSAGE, REGISTER";
+    "INVITE, ACK, CANCEL, BYE, OPTIONS, PRACK, UPDATE, REFER, INFO, MESSAGE, REGISTER, SUBSCRIBE";
 /// The extensions we understand, for Supported (RFC 3261 § 20.37).
 pub(crate) const SUPPORTED: &str = "100rel, timer, replaces, norefersub";
 /// The only body an offer or answer comes in.
@@ -47,6 +48,8 @@ pub(crate) enum Purpose {
     Join(CallId, Step),
     /// Something of a call whose answer changes nothing.
     Unheeded(CallId),
+    /// What a subscription tells; none when it needs no answer any more.
+    Notify(Option<Notified>),
     /// The BYE of a leg that is no longer anybody's; owed when it crosses the cluster.
     Bye(Option<Owed>),
 }
@@ -59,7 +62,7 @@ impl Purpose {
             | Purpose::Check(call, _)
             | Purpose::Join(call, _)
             | Purpose::Unheeded(call) => Some(*call),
-            Purpose::Bye(_) => None,
+            Purpose::Notify(_) | Purpose::Bye(_) => None,
         }
     }
 }
@@ -115,6 +118,11 @@ pub(crate) struct Held {
     pub(crate) cluster: ClusterSide,
     pub(crate) draining: bool,
     pub(crate) owners: Owners,
+    /// Lines of its subscribers, and of others that are watched here.
+    pub(crate) board: Board,
+    pub(crate) notifier: Notifier,
+    /// What each call is on lines, as their owners were told.
+    pub(crate) lines_told: BTreeMap<CallId, LinesTold>,
     pub(crate) owed: Vec<Owed>,
     next_call: u64,
     pub(crate) layer: Layer<Hop>,
@@ -141,6 +149,9 @@ impl Held {
             cluster,
             draining: false,
             owners: Owners::default(),
+            board: Board::default(),
+            notifier: Notifier::default(),
+            lines_told: BTreeMap::new(),
             owed: Vec::new(),
             next_call: 1,
             layer: Layer::keyed(Limits::default(), spread),

@@ -1,11 +1,12 @@
 //! What goes into an edge and what comes out of it.
 
 use crate::binding::BindingChange;
+use crate::events::{Line, Messages};
 use crate::hop::Hop;
 use crate::record::{CallId, CallRecord, CallView};
 use crate::session::DialogChange;
 use media::relay::{Order, Report};
-use model::{Change, Record};
+use model::{Change, Extension, Record};
 use serde::{Deserialize, Serialize};
 use sip::{Flow, Message};
 
@@ -18,6 +19,9 @@ pub enum ClusterSide {
     /// Messages to the cluster are lost.
     Down,
 }
+
+/// A line with what each other member says of it; none when that is not known.
+pub type MemberLines = (Extension, Option<Vec<Line>>);
 
 /// What an edge is told.
 #[derive(Debug, Clone)]
@@ -37,6 +41,10 @@ pub enum Input {
     Snapshot(Vec<Record>),
     /// The cluster side came or went. A cluster server's is always up; nobody needs to say so.
     Cluster(ClusterSide),
+    /// Watched lines are so at the other members; nothing for a line of which nothing is known.
+    Lamps(Vec<MemberLines>),
+    /// So many messages wait for a subscriber.
+    Messages(Extension, Messages),
     /// An operator ends a call.
     HangUp(CallId),
     /// The relay of a call's media tells something.
@@ -61,6 +69,11 @@ pub enum Output {
     Binding(BindingChange),
     /// Keep this of a call (kill-safe), and only then send what this step sends.
     Dialog(DialogChange),
+    /// These lines are so here now: tell the other members.
+    Lines(Vec<(Extension, Line)>),
+    /// A phone here watches the line of that subscriber, or none does any more: what other members say of it is wanted
+    /// as `Input::Lamps`.
+    Watch(Extension, bool),
     /// A call in progress has changed.
     CallChanged(CallView),
     /// A call has ended: its one record at this edge. Of an anchored call it comes when the relay has said what was

@@ -13,6 +13,7 @@
 mod binding;
 mod core;
 mod edge;
+mod events;
 mod headers;
 mod hop;
 mod io;
@@ -29,8 +30,9 @@ mod shard;
 
 pub use binding::{Binding, BindingChange, Device};
 pub use edge::{Edge, Front, ThawError, Whom};
+pub use events::{Direction, Lamp, Line, LineCall, Look, Messages, Phase};
 pub use hop::Hop;
-pub use io::{ClusterSide, Fault, Input, Output};
+pub use io::{ClusterSide, Fault, Input, MemberLines, Output};
 pub use location::{Location, Whereabouts};
 pub use owner::Ban;
 pub use record::{CallId, CallRecord, CallView, EndedBy, Party, Progress, Role, Transfer, TransferKind};

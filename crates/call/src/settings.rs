@@ -18,6 +18,14 @@ pub const BINDINGS_MAX: usize = 120_000;
 pub const DEVICES_PER_SUBSCRIBER_MAX: usize = 5;
 /// Bytes of one message's body. A longer one is refused with 513.
 pub const BODY_BYTES_MAX: usize = 16 * 1024;
+/// Subscriptions of one edge, divided evenly among its shards. A further one is refused with 503.
+pub const SUBSCRIPTIONS_MAX: usize = 100_000;
+/// Subscriptions of the phones of one subscriber in one shard. A further one is refused with 503.
+pub const SUBSCRIPTIONS_PER_WATCHER_MAX: usize = 250;
+/// The shortest subscription (RFC 6665 § 4.2.1.1).
+pub const SUBSCRIPTION_MIN: Duration = Duration::from_secs(60);
+/// The longest subscription, and that of a phone that does not say.
+pub const SUBSCRIPTION_MAX: Duration = Duration::from_secs(3600);
 /// BYEs owed to members beyond a cut, divided evenly among the shards. When full the oldest is given up: liveness ends that leg.
 pub const OWED_MAX: usize = 10_000;
 /// How long a BYE is owed before it is given up.
@@ -148,6 +156,9 @@ pub struct EdgeSettings {
     pub expires_min: Duration,
     /// Longest and default registration. Default 3600 s.
     pub expires_max: Duration,
+    /// Phones that did not subscribe to their messages are told all the same (RFC 3842 leaves it open; most phones
+    /// take it). Default true.
+    pub unasked_messages: bool,
 }
 
 impl Default for EdgeSettings {
@@ -161,6 +172,7 @@ impl Default for EdgeSettings {
             session_interval_min: Duration::from_secs(90),
             expires_min: Duration::from_secs(60),
             expires_max: Duration::from_secs(3600),
+            unasked_messages: true,
         }
     }
 }

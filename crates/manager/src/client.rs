@@ -200,7 +200,7 @@ impl Client {
         wire.post(&format!("/api/v1/machines/{id}/configure"), &ConfigureRequest { force }).await
     }
 
-    /// What a machine's own API answers to `GET /api/v1/{path}`: `state`, `bindings`, `calls`, `records`,
+    /// What a machine's own API answers to `GET /api/v1/{path}`: `state`, `bindings`, `lines`, `calls`, `records`,
     /// `calls/{session}/ladder`, `explain?from=…&to=…`, `objects/{kind}`. An answer that is not JSON is a JSON text.
     ///
     /// # Errors

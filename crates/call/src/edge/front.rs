@@ -75,6 +75,11 @@ impl Front {
                 (Whom::All, ShardInput::Tables(Arc::clone(&self.tables)))
             }
             Input::Cluster(side) => (Whom::All, ShardInput::Cluster(side)),
+            Input::Lamps(lamps) => (Whom::All, ShardInput::Lamps(Arc::new(lamps))),
+            Input::Messages(extension, messages) => {
+                let owner = self.sorter.owner_of(extension.as_str());
+                (Whom::One(owner), ShardInput::Messages(extension, messages))
+            }
             Input::HangUp(call) => (Whom::All, ShardInput::HangUp(call)),
             Input::Media(report) => (Whom::One(shard_of(&report)), ShardInput::Media(report)),
             Input::Drain => (Whom::All, ShardInput::Drain),
@@ -94,7 +99,11 @@ impl ShardInput {
     #[must_use]
     pub fn again(&self) -> Option<ShardInput> {
         match self {
-            ShardInput::Sip { .. } | ShardInput::Word(_) | ShardInput::Media(_) => None,
+            ShardInput::Sip { .. }
+            | ShardInput::Word(_)
+            | ShardInput::Media(_)
+            | ShardInput::Messages(..) => None,
+            ShardInput::Lamps(lamps) => Some(ShardInput::Lamps(Arc::clone(lamps))),
             ShardInput::FlowClosed(flow) => Some(ShardInput::FlowClosed(*flow)),
             ShardInput::Tables(tables) => Some(ShardInput::Tables(Arc::clone(tables))),
             ShardInput::Cluster(side) => Some(ShardInput::Cluster(*side)),

@@ -12,6 +12,7 @@ pub use front::{Front, Whom};
 
 use crate::binding::Binding;
 use crate::core::{Core, Held, Keys};
+use crate::events::{Lamp, Line};
 use crate::io::{Fault, Input, Output};
 use crate::keyed::Key;
 use crate::owner::Ban;
@@ -228,6 +229,24 @@ impl Edge {
     #[must_use]
     pub fn unwritten(&self) -> usize {
         self.shards.iter().map(Shard::unwritten).sum()
+    }
+
+    /// The lines of subscribers with a phone or a call here, as they are here.
+    #[must_use]
+    pub fn lines(&self) -> BTreeMap<Extension, Line> {
+        self.shards.iter().flat_map(Shard::lines).collect()
+    }
+
+    /// The lines that are watched here, as far as they are known.
+    #[must_use]
+    pub fn lamps(&self) -> BTreeMap<Extension, Lamp> {
+        self.shards.iter().flat_map(Shard::lamps).collect()
+    }
+
+    /// Subscriptions of phones.
+    #[must_use]
+    pub fn subscriptions(&self) -> usize {
+        self.shards.iter().map(Shard::subscriptions).sum()
     }
 
     /// BYEs owed to other members.

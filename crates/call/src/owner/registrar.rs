@@ -29,6 +29,15 @@ pub(crate) struct Changed {
     pub(crate) changes: Vec<BindingChange>,
     /// Devices whose flow is another one now: calls of theirs move with them.
     pub(crate) moved: Vec<(Flow, Flow)>,
+    /// A device came that was not there before.
+    new: bool,
+}
+
+impl Changed {
+    /// True when the subscriber has other phones than before.
+    pub(crate) fn is_of_phones(&self) -> bool {
+        self.new || self.changes.iter().any(|change| matches!(change, BindingChange::Unbound { .. }))
+    }
 }
 
 impl Registrar {
@@ -86,12 +95,12 @@ impl Registrar {
             }
             None => {}
         }
-        self.restore(binding.clone());
+        changed.new |= !self.restore(binding.clone());
         changed.changes.push(BindingChange::Bound(binding));
     }
 
-    /// Takes a binding as it was kept or made, in place of the device's former one.
-    pub(crate) fn restore(&mut self, binding: Binding) {
+    /// Takes a binding as it was kept or made, in place of the device's former one. True when it has one.
+    pub(crate) fn restore(&mut self, binding: Binding) -> bool {
         let expiry = |binding: &Binding| (binding.until, binding.extension.clone(), binding.device.clone());
         self.expiries.insert(expiry(&binding));
         if binding.connected && binding.flow.connection != 0 {
@@ -100,11 +109,11 @@ impl Registrar {
         }
         let devices = self.bindings.entry(binding.extension.clone()).or_default();
         let until = binding.until;
-        if let Some(former) = devices.insert(binding.device.clone(), binding)
-            && former.until != until
-        {
-            self.expiries.remove(&expiry(&former));
+        let former = devices.insert(binding.device.clone(), binding);
+        if let Some(former) = former.as_ref().filter(|former| former.until != until) {
+            self.expiries.remove(&expiry(former));
         }
+        former.is_some()
     }
 
     fn unbind(&mut self, extension: &Extension, device: &Device) -> Option<BindingChange> {
@@ -123,7 +132,7 @@ impl Registrar {
             return Err(Refusal::OutOfOrder);
         }
         let changes = devices.iter().filter_map(|device| self.unbind(extension, device)).collect();
-        Ok(Changed { changes, moved: Vec::new() })
+        Ok(Changed { changes, ..Changed::default() })
     }
 
     /// RFC 3261 § 10.3 step 7: within one Call-ID only a higher CSeq changes a binding.
@@ -138,6 +147,16 @@ impl Registrar {
             self.bindings.get(extension).map(|devices| devices.values().collect()).unwrap_or_default();
         bindings.sort_by_key(|binding| std::cmp::Reverse(binding.q));
         bindings.into_iter()
+    }
+
+    /// True when `extension` has a phone here, whether it can be called now or not.
+    pub(crate) fn has(&self, extension: &Extension) -> bool {
+        self.bindings.contains_key(extension)
+    }
+
+    /// Subscribers that have a phone here.
+    pub(crate) fn subscribers(&self) -> impl Iterator<Item = &Extension> {
+        self.bindings.keys()
     }
 
     /// True when a phone of `extension` can be called here.

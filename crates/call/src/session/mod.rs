@@ -24,6 +24,7 @@ mod invite;
 mod joining;
 mod kept;
 mod leg;
+mod line;
 mod liveness;
 mod media;
 mod modify;

@@ -250,6 +250,7 @@ impl Shard {
             Some(session) => {
                 self.core.counts_for(call, caller);
                 self.keep(call, session);
+                self.tell_lines(step, call);
                 if cancelled {
                     self.tell(step, call, Event::Cancelled(key));
                 }

@@ -17,6 +17,7 @@
 //! | BYEs that could not cross | `owed` |
 //! | what shards say to each other | `word` |
 
+mod events;
 mod invite;
 mod moving;
 mod prove;
@@ -32,8 +33,9 @@ pub use word::{Mail, Word};
 
 use crate::binding::Binding;
 use crate::core::{Ask, Core, Purpose, Turn};
+use crate::events::Messages;
 use crate::hop::Hop;
-use crate::io::{ClusterSide, Fault, Output};
+use crate::io::{ClusterSide, Fault, MemberLines, Output};
 use crate::owed;
 use crate::owner::Ban;
 use crate::record::{CallId, CallView};
@@ -68,6 +70,10 @@ pub enum ShardInput {
     Tables(Arc<Tables>),
     /// The cluster side came or went.
     Cluster(ClusterSide),
+    /// Watched lines are so at the other members.
+    Lamps(Arc<Vec<MemberLines>>),
+    /// So many messages wait for a subscriber of this shard.
+    Messages(Extension, Messages),
     /// An operator ends a call, if it is here.
     HangUp(CallId),
     /// The relay of a call's media tells something.
@@ -121,11 +127,14 @@ impl Shard {
             ShardInput::Sip { from, message } => self.receive(step, from, message),
             ShardInput::Word(Word(saying)) => self.hear(step, saying),
             ShardInput::FlowClosed(flow) => {
+                self.core.held.notifier.lost(flow);
                 self.core.held.owners.registrar.flow_closed(&flow);
                 self.turn(step).transact(LayerInput::Unreachable { hop: Hop::Phone(flow) });
             }
             ShardInput::Tables(tables) => self.core.tables = tables,
             ShardInput::Cluster(side) => self.cluster(step, side),
+            ShardInput::Lamps(lamps) => self.hear_lamps(&lamps),
+            ShardInput::Messages(extension, messages) => self.messages(step, &extension, messages),
             ShardInput::HangUp(call) => self.tell(step, call, Event::HangUp),
             ShardInput::Media(report) => self.media(step, &report),
             ShardInput::Drain => self.core.held.draining = true,
@@ -133,6 +142,7 @@ impl Shard {
         }
         self.tick(step);
         self.listen(step);
+        self.tell_events(step);
         self.core.held.media.flush(step.out);
     }
 
@@ -152,6 +162,8 @@ impl Shard {
             self.deadlines.first().map(|(due, _)| *due),
             held.owners.registrar.next_expiry(),
             held.media.next_timeout(),
+            held.notifier.next_timeout(),
+            held.board.publish_due(),
             pays.then(|| owed::next_retry(&held.owed)).flatten(),
         ]
         .into_iter()
@@ -249,6 +261,7 @@ impl Shard {
                 step.say(routing.home, Saying::Sought(routing));
             }
             Saying::Sought(routing) => self.route(step, routing),
+            Saying::Line(news) => self.hear_line(*news),
             Saying::Sip(from, message) => self.receive(step, from, *message),
             Saying::Cancel(round) => self.cancel_round(step, round),
             Saying::Move(moving) => self.move_in(step, *moving),
@@ -279,6 +292,7 @@ impl Shard {
         match side {
             ClusterSide::Up => owed::pay(&mut self.turn(step), true),
             ClusterSide::Down => {
+                self.lamps_lost();
                 let calls: Vec<CallId> = self.sessions.keys().copied().collect();
                 for call in calls {
                     self.tell(step, call, Event::ClusterDown);
@@ -293,6 +307,7 @@ impl Shard {
         }
         if self.core.held.owners.registrar.next_expiry().is_some_and(|until| until <= step.now) {
             let over = self.core.held.owners.registrar.expire(step.now);
+            over.iter().for_each(|change| self.phones_changed(change.subject().0));
             step.out.extend(over.into_iter().map(Output::Binding));
         }
         self.core.held.media.tick(step.now);
@@ -337,6 +352,7 @@ impl Shard {
                 let call = session.call();
                 self.write(step, call, &mut session);
                 self.keep(call, *session);
+                self.tell_lines(step, call);
             }
             Ask::Over(call) => self.forget(step, call),
         }
@@ -411,6 +427,8 @@ impl Shard {
             Purpose::Check(call, side) => self.tell(step, call, Event::Checked(side, outcome)),
             Purpose::Join(call, part) => self.tell(step, call, Event::Joining(part, key.clone(), outcome)),
             Purpose::Unheeded(_) => {}
+            Purpose::Notify(Some(notified)) if over => self.notified(step, notified, &outcome),
+            Purpose::Notify(_) => {}
             Purpose::Bye(owed) if over => owed::answered(&mut self.turn(step), owed, outcome),
             Purpose::Bye(_) => {}
         }
@@ -476,6 +494,7 @@ impl Shard {
             Some(mut next) => {
                 self.write(step, call, &mut next);
                 self.keep(call, next);
+                self.tell_lines(step, call);
             }
             None => self.forget(step, call),
         }
@@ -510,6 +529,7 @@ impl Shard {
     /// A call is over: nothing comes for it, and the owner of who began it has one less to count.
     fn forget(&mut self, step: &mut Step<'_>, call: CallId) {
         self.unwrite(step, call);
+        self.tell_lines(step, call);
         self.core.held.media.close_all_of(step.now, call);
         let (tags, caller) = self.core.part_with(call);
         let here = Some(self.core.id);
@@ -544,6 +564,7 @@ impl Shard {
 
     /// A phone came back on another flow: its calls go with it.
     fn moved(&mut self, step: &mut Step<'_>, old: Flow, new: Flow) {
+        self.core.held.notifier.moved(old, new);
         let calls: Vec<CallId> = self.sessions.keys().copied().collect();
         for call in calls {
             self.tell(step, call, Event::Moved(old, new));

@@ -7,6 +7,7 @@
 use super::word::Saying;
 use super::{Shard, ShardId, Step};
 use crate::core::{Ask, Purpose};
+use crate::events::LinesTold;
 use crate::hop::Hop;
 use crate::record::CallId;
 use crate::session::{Event, Session, Side};
@@ -23,6 +24,8 @@ pub(crate) struct Moving {
     caller: Option<Extension>,
     /// The name under which it is on disk.
     kept: Option<String>,
+    /// What it is on lines, as their owners were told.
+    lines: Option<LinesTold>,
     from: ShardId,
     /// What it asks for at its new place.
     ask: Ask,
@@ -57,7 +60,8 @@ impl Shard {
         let (tags, caller) = self.core.part_with(call);
         tags.iter().for_each(|(tag, _)| self.core.forward(tag, to));
         let from = self.core.id;
-        step.say(to, Saying::Move(Box::new(Moving { call, session, tags, caller, kept, from, ask })));
+        let lines = self.core.held.lines_told.remove(&call);
+        step.say(to, Saying::Move(Box::new(Moving { call, session, tags, caller, kept, lines, from, ask })));
     }
 
     /// Ends what a call waits for: no answer to it will find the call again.
@@ -79,7 +83,7 @@ impl Shard {
 
     /// A call comes to stay.
     pub(super) fn move_in(&mut self, step: &mut Step<'_>, moving: Moving) {
-        let Moving { call, session, tags, caller, kept, from, ask } = moving;
+        let Moving { call, session, tags, caller, kept, lines, from, ask } = moving;
         let mut home_again = Vec::new();
         for (tag, side) in tags {
             self.core.forward_no_more(&tag);
@@ -94,6 +98,7 @@ impl Shard {
         self.core.counts_for(call, caller);
         self.core.is_kept(call, kept);
         self.keep(call, session);
+        self.core.held.lines_told.extend(lines.map(|lines| (call, lines)));
         self.core.asks.push_back(ask);
     }
 

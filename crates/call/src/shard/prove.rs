@@ -28,12 +28,16 @@ const RETRY_AFTER_S: u32 = 5;
 pub(crate) enum Asking {
     Registrar,
     Call,
+    /// A SUBSCRIBE, which ends here as a REGISTER does.
+    Watch,
 }
 
 impl Asking {
     fn names(self) -> (Status, Name, Name) {
         match self {
-            Asking::Registrar => (Status::UNAUTHORIZED, Name::WwwAuthenticate, Name::Authorization),
+            Asking::Registrar | Asking::Watch => {
+                (Status::UNAUTHORIZED, Name::WwwAuthenticate, Name::Authorization)
+            }
             Asking::Call => {
                 (Status::PROXY_AUTHENTICATION_REQUIRED, Name::ProxyAuthenticate, Name::ProxyAuthorization)
             }
@@ -164,6 +168,7 @@ impl Shard {
             Judgement::Proven { user, room } => match asking {
                 Asking::Registrar => self.register(step, &key, &flow, &user, &message),
                 Asking::Call => self.begin_of_phone(step, key, flow, (user, room), message),
+                Asking::Watch => self.subscribe(step, key, flow, user, message),
             },
             Judgement::Challenge { stale } => {
                 self.challenge(step, &Unproven { asking, key, flow, message }, stale);

@@ -22,6 +22,9 @@ impl Shard {
         let room = self.core.share(BINDINGS_MAX);
         match self.core.held.owners.registrar.register(step.now, user, (flow, message), &settings, room) {
             Ok(changed) => {
+                if changed.is_of_phones() {
+                    self.phones_changed(user);
+                }
                 step.out.extend(changed.changes.into_iter().map(Output::Binding));
                 for (old, new) in changed.moved {
                     self.tell_all(step, |_| Saying::Moved(old, new));

@@ -3,6 +3,7 @@
 use super::prove::{Asking, Unproven};
 use super::{Shard, Step};
 use crate::core::{ALLOW, SDP, SUPPORTED};
+use crate::events::ALLOW_EVENTS;
 use crate::hop::Hop;
 use crate::session::{Asked, Event};
 use crate::settings::BODY_BYTES_MAX;
@@ -27,6 +28,7 @@ impl Shard {
         match message.method() {
             Method::Register => self.ask_to_register(step, key, from, message),
             Method::Invite => self.invite(step, key, from, message),
+            Method::Subscribe => self.ask_to_subscribe(step, key, from, message),
             Method::Options => {
                 let mut turn = self.turn(step);
                 let response = turn.answer_to(&message, Status::OK);
@@ -34,6 +36,7 @@ impl Shard {
                     .header(Name::Allow, ALLOW)
                     .header(Name::Accept, SDP)
                     .header(Name::AcceptEncoding, "identity")
+                    .header(Name::AllowEvents, ALLOW_EVENTS)
                     .header(Name::Supported, SUPPORTED);
                 turn.respond(&key, response);
             }
@@ -68,9 +71,22 @@ impl Shard {
         self.core.tables.cluster().is_none() || (registrar && self.core.is_ours(&register.to().uri.host))
     }
 
+    fn ask_to_subscribe(&mut self, step: &mut Step<'_>, key: ServerKey, from: Hop, message: Message) {
+        match from {
+            Hop::Phone(flow) => self.prove(step, Unproven { asking: Asking::Watch, key, flow, message }),
+            // Members tell each other lines over their link; no SUBSCRIBE crosses the cluster (DESIGN § 5.1).
+            Hop::Cluster => self.forbid(step, &key, &message),
+        }
+    }
+
     fn in_dialog(&mut self, step: &mut Step<'_>, tag: &str, key: ServerKey, from: Hop, message: Message) {
         match self.core.dialog(tag) {
             Some((call, side)) => self.tell(step, call, Event::Request(Asked { side, key, from, message })),
+            None if *message.method() == Method::Subscribe
+                && let Some(id) = self.core.held.notifier.named(tag) =>
+            {
+                self.resubscribe(step, id, &key, (&from, &message));
+            }
             None => self.turn(step).dismiss_with(&key, &message, Status::NO_SUCH_CALL),
         }
     }
@@ -102,7 +118,7 @@ fn unacceptable(message: &Message) -> Option<Response> {
         let response = Response::to(message, Status::UNSUPPORTED_MEDIA_TYPE);
         return Some(response.header(Name::Accept, SDP).header(Name::AcceptEncoding, "identity"));
     }
-    let makes_dialog = *message.method() == Method::Invite;
+    let makes_dialog = matches!(message.method(), Method::Invite | Method::Subscribe);
     let contact = !makes_dialog
         || message
             .contacts()

@@ -4,6 +4,7 @@
 //! nothing but the note that a request is away; the request itself travels.
 
 use super::ShardId;
+use super::events::LineNews;
 use super::invite::Placing;
 use super::moving::{Moving, Round};
 use super::prove::{Judgement, Proof};
@@ -43,6 +44,8 @@ pub(crate) enum Saying {
     /// Nothing comes for these tags of a call any more; a call that is over everywhere (`None` while it only moved home
     /// again) leaves its media too.
     Gone(Option<CallId>, Vec<String>),
+    /// To the owner of a line: a call is so on it.
+    Line(Box<LineNews>),
     /// To its owner: a call that this subscriber had begun is over.
     Over(Extension),
     /// To all: a phone came back on another flow, and its calls go with it.

@@ -8,12 +8,14 @@
     reason = "a story that goes wrong stops"
 )]
 
+mod board;
 mod calls;
 mod cluster;
 mod edge_properties;
 mod everywhere;
 mod hostile;
 mod inside;
+mod lamps;
 mod media;
 mod phone;
 mod pick_up;
@@ -29,4 +31,5 @@ mod threats;
 mod torture;
 mod transfer;
 mod walks;
+mod watcher;
 mod world;

@@ -3,6 +3,7 @@
 //! It is a real user agent over the transactions and dialogs of `sip`; what it hears is noted in short words:
 //! `180`, `200`, `486/17`, `BYE/16`, `CANCEL`, `ACK`, `INVITE`, `INFO 200`.
 
+use crate::watcher::{Watch, challenge_without_sha};
 use crate::world::{edge_address, secret_of};
 use sip::digest::{Client, Password};
 use sip::transaction::{Input, Limits, Output};
@@ -107,13 +108,15 @@ pub(crate) struct Phone {
     pub(crate) responses: Vec<Message>,
     /// Calls it has put aside.
     pub(crate) parked: Vec<PhoneCall>,
+    /// Its lamps.
+    pub(crate) watches: Vec<Watch>,
     flow: Flow,
     /// Of its own requests: what tells its answers from those of another set behind the same gateway.
     branches: BTreeSet<String>,
     unplugged: bool,
     layer: Layer<Flow>,
     pub(crate) tokens: Tokens,
-    todo: VecDeque<Input<Flow>>,
+    pub(crate) todo: VecDeque<Input<Flow>>,
     out: Vec<PhoneOutput>,
     pub(crate) call: Option<PhoneCall>,
     thinking: Option<(ServerKey, Message)>,
@@ -173,6 +176,7 @@ impl Phone {
             requests: Vec::new(),
             responses: Vec::new(),
             parked: Vec::new(),
+            watches: Vec::new(),
             flow,
             branches: BTreeSet::new(),
             unplugged: false,
@@ -553,6 +557,9 @@ impl Phone {
         if *message.method() != Method::Options {
             self.requests.push(message.clone());
         }
+        if *message.method() == Method::Notify && self.lamp_told(key.clone(), &message).is_some() {
+            return;
+        }
         let known = self.call.as_mut().and_then(PhoneCall::any_dialog);
         let inside =
             known.filter(|dialog| dialog.matches(&message)).map(|dialog| dialog.accept(&message).is_ok());
@@ -631,6 +638,7 @@ impl Phone {
                 self.invite_answered(key, message, status);
             }
             (Method::Bye, _) => {}
+            (Method::Subscribe, _) if self.subscribe_answered(message) => {}
             (method, code) => self.note(&format!("{method} {code}"), Some(message)),
         }
     }
@@ -694,13 +702,6 @@ impl Phone {
             self.progressed(message);
         }
     }
-}
-
-/// What a phone sees that cannot read the SHA-256 challenge.
-fn challenge_without_sha(challenge: &Message) -> Message {
-    let text = String::from_utf8(challenge.to_bytes()).unwrap();
-    let lines: Vec<&str> = text.split("\r\n").filter(|line| !line.contains("SHA-256")).collect();
-    Message::parse(lines.join("\r\n").as_bytes()).unwrap()
 }
 
 fn q850(reason: &str) -> Option<&str> {

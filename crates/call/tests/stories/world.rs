@@ -3,13 +3,14 @@
 //! Every edge runs the real machines; nothing sleeps and nothing is random. With `frozen` each edge is frozen and
 //! thawed before every single input, so every story is also a story of a restart at every point.
 
+use crate::board::LineBoard;
 use crate::phone::{Phone, PhoneOutput};
 use call::{
     AnchorWhen, Binding, BindingChange, CallRecord, ClusterSide, DialogChange, Edge, EdgeConfig, Hop, Input,
     Location, Output, Place, Relay, RelayOutput, Role,
 };
 use media::relay::{Order, Report, Spec, StreamId, Traffic};
-use model::{Cause, Change, Kind, MemberNumber, Record};
+use model::{Cause, Change, Extension, Kind, MemberNumber, Record};
 use sip::digest::{Algorithm, ha1};
 use sip::{Flow, Message, Transport};
 use std::collections::BTreeMap;
@@ -42,6 +43,11 @@ enum Packet {
         node: u16,
         bytes: Vec<u8>,
     },
+    /// What watched lines do, over the link.
+    Lamps {
+        member: u16,
+        lines: Vec<Extension>,
+    },
 }
 
 pub(crate) struct Member {
@@ -68,6 +74,7 @@ pub(crate) struct World {
     pub(crate) wire: Vec<(String, String)>,
     relay: Relay,
     location: Location,
+    board: LineBoard,
     /// Links that carry packets.
     links: BTreeMap<u16, bool>,
     packets: BTreeMap<(Duration, u64), Packet>,
@@ -220,6 +227,7 @@ impl World {
             wire: Vec::new(),
             relay: Relay::new(REALM.parse().unwrap()),
             location: Location::new(now),
+            board: LineBoard::default(),
             links: BTreeMap::from([(1, true), (2, true)]),
             packets: BTreeMap::new(),
             next_packet: 0,
@@ -249,6 +257,7 @@ impl World {
         edge.restore_bindings(self.now, bindings.values().cloned());
         let faults = edge.restore_calls(self.now, dialogs.values().map(Vec::as_slice));
         assert_eq!(faults, [], "every call that was kept is restored");
+        self.board.restart(member, edge.lines());
         self.members.insert(member, Member { edge, bindings, dialogs, alive: true, draining: false });
         self.tell(member, Input::Snapshot(interest(member, &self.config)));
         if member == 0 {
@@ -286,6 +295,31 @@ impl World {
     fn link_up(&mut self, node: u16) {
         self.publish(node);
         self.tell(node, Input::Cluster(ClusterSide::Up));
+        self.show_all();
+    }
+
+    /// True while the cluster server and that member hear each other.
+    fn reaches(&self, member: u16) -> bool {
+        self.is_alive(0) && self.is_alive(member) && (member == 0 || self.links[&member])
+    }
+
+    /// Tells whoever watches one of these lines; the link loses nothing.
+    fn show(&mut self, lines: Vec<Extension>) {
+        for (watcher, line) in self.board.watchers(&lines) {
+            self.show_to(watcher, vec![line]);
+        }
+    }
+
+    fn show_to(&mut self, member: u16, lines: Vec<Extension>) {
+        self.next_packet += 1;
+        self.packets.insert((self.now + WAN, self.next_packet), Packet::Lamps { member, lines });
+    }
+
+    fn show_all(&mut self) {
+        for member in [0, 1, 2] {
+            let lines = self.board.watched(member);
+            self.show_to(member, lines);
+        }
     }
 
     /// Packets stop; both ends notice after 2.5 s, as the link does.
@@ -294,6 +328,7 @@ impl World {
         self.wait_ms(2_500);
         self.location.lost(self.now, member_number(node));
         self.tell(node, Input::Cluster(ClusterSide::Down));
+        self.show_all();
     }
 
     /// Packets stop and nobody has noticed yet.
@@ -426,6 +461,16 @@ impl World {
                 }
             }
             Output::Ended(record) => self.records.push(record),
+            Output::Lines(changed) => {
+                self.board.put(member, &changed);
+                self.show(changed.into_iter().map(|(line, _)| line).collect());
+            }
+            Output::Watch(line, begins) => {
+                self.board.watch(member, &line, begins);
+                if begins {
+                    self.show_to(member, vec![line]);
+                }
+            }
             Output::CallChanged(_) => {}
             Output::Media(order) => self.relay_media(member, order),
             Output::Fault(fault) => self.faults.push(fault.to_string()),
@@ -516,6 +561,13 @@ impl World {
                 if self.links[&node] && self.is_alive(0) {
                     let message = Message::parse(&bytes).unwrap();
                     self.relay(node, &message);
+                }
+            }
+            Packet::Lamps { member, lines } => {
+                if member == 0 || self.reaches(member) {
+                    let lamp = |line| self.board.lamp(member, line, |other| self.reaches(other));
+                    let lamps = lines.iter().map(lamp).collect();
+                    self.tell(member, Input::Lamps(lamps));
                 }
             }
             Packet::Down { node, bytes } => {

@@ -220,6 +220,15 @@ impl Board {
         self.due.remove(&member);
     }
 
+    /// What every member says of its lines; none while it is beyond a cut.
+    pub(super) fn lines_told(&self) -> impl Iterator<Item = (MemberNumber, &Extension, Option<&[u8]>)> {
+        self.members.iter().flat_map(|(member, told)| {
+            let known = told.known;
+            let lines = told.lines.iter();
+            lines.map(move |(extension, detail)| (*member, extension, known.then_some(detail.as_slice())))
+        })
+    }
+
     /// Members that have something to be shown.
     pub(super) fn due(&self) -> impl Iterator<Item = MemberNumber> {
         self.due.iter().copied()

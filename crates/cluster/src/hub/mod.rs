@@ -150,6 +150,11 @@ impl Hub {
         self.nodes.get(&member).into_iter().flat_map(|known| known.bindings.values())
     }
 
+    /// What every member says of its lines; none while it is beyond a cut.
+    pub fn lines(&self) -> impl Iterator<Item = (MemberNumber, &Extension, Option<&[u8]>)> {
+        self.board.lines_told()
+    }
+
     /// True while that node is up.
     #[must_use]
     pub fn reaches(&self, member: MemberNumber) -> bool {

@@ -3,6 +3,7 @@
 
 mod calls;
 mod enrolment;
+mod lines;
 mod objects;
 mod state;
 
@@ -52,6 +53,7 @@ fn routes() -> OpenApiRouter<Machine> {
         .merge(state::routes())
         .merge(objects::routes())
         .merge(calls::routes())
+        .merge(lines::routes())
 }
 
 #[cfg(test)]

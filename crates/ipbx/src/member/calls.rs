@@ -3,6 +3,7 @@
 use super::exchange::{CallInput, CallNotice, CallOutput, LinkNotice};
 use super::head::{Head, HeadSide};
 use super::lane::{Lane, Said, Teller};
+use super::lines;
 use call::{Binding, CallRecord, Edge, EdgeConfig, Location, Place, Role};
 use cluster::{LiveBinding, LogEntry};
 use model::tables::Tables;
@@ -90,6 +91,11 @@ impl CallSide {
         if place == Place::Node {
             let bound = |binding| CallOutput::ToLink(CallNotice::Bound(published(binding)));
             out.extend(edge.bindings().map(bound));
+        }
+        if place != Place::Independent {
+            out.push(CallOutput::ToLink(lines::told(edge.lines())));
+            let watched = |extension| CallOutput::ToLink(CallNotice::Watch(extension, true));
+            out.extend(edge.lamps().into_keys().map(watched));
         }
         let mut side = CallSide { edge, head };
         side.say(now, call::Input::Snapshot(records), out);

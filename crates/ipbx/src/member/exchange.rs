@@ -1,6 +1,6 @@
 //! The values that go into the two halves of a member and come out of them.
 
-use call::{BindingChange, CallId, CallRecord, CallView, DialogChange};
+use call::{BindingChange, CallId, CallRecord, CallView, DialogChange, Messages};
 use cluster::{CloseReason, Conn, Lamp, LiveBinding, LiveLine, LogEntry, Peer};
 use media::relay::{Order, Report};
 use model::{Change, Extension, MemberNumber, Position, Record};
@@ -30,6 +30,8 @@ pub enum CallInput {
     Link(LinkNotice),
     /// Records of this member changed (it is their owner).
     Changes(Vec<Change>),
+    /// So many messages wait for a subscriber.
+    Messages(Extension, Messages),
     /// An operator ends a call.
     HangUp(CallId),
     /// The relay of a call's media tells something.

@@ -3,6 +3,7 @@
 
 use super::exchange::{CallInput, CallOutput, LinkNotice};
 use super::lane::ToHead;
+use super::lines;
 use call::{
     Binding, ClusterSide, Device, Front, Hop, Location, Relay, RelayOutput, ShardInput, Sorter, Whom,
 };
@@ -132,6 +133,7 @@ impl Head {
                 }
                 call::Input::Changes(changes)
             }
+            CallInput::Messages(extension, messages) => call::Input::Messages(extension, messages),
             CallInput::HangUp(call) => call::Input::HangUp(call),
             CallInput::Media(report) => call::Input::Media(report),
             CallInput::Drain => call::Input::Drain,
@@ -145,6 +147,7 @@ impl Head {
             LinkNotice::Down => call::Input::Cluster(ClusterSide::Down),
             LinkNotice::Changes(changes) => call::Input::Changes(changes),
             LinkNotice::Snapshot(records) => call::Input::Snapshot(records),
+            LinkNotice::Lamps(lamps) => lines::heard(lamps),
             live => {
                 let member = member_of(&live)?;
                 self.centre.as_mut()?.learn(now, live);

@@ -2,6 +2,7 @@
 
 use super::calls::{log_entry, published};
 use super::exchange::{CallNotice, CallOutput, PhoneSend};
+use super::lines;
 use call::{BindingChange, CallRecord, Device, DialogChange, Hop, Mail, Place, Shard, ShardInput};
 use model::{Extension, MemberNumber};
 use std::time::Duration;
@@ -61,6 +62,10 @@ impl Teller {
                     self.publish(now, &change, out, to_head);
                     kept = Some(out.len());
                     out.push(CallOutput::KeepBinding { change, then: Vec::new() });
+                }
+                call::Output::Lines(changed) => out.push(CallOutput::ToLink(lines::told(changed))),
+                call::Output::Watch(extension, begins) => {
+                    out.push(CallOutput::ToLink(CallNotice::Watch(extension, begins)));
                 }
                 call::Output::Dialog(change) => {
                     // The end of a call holds nothing up.

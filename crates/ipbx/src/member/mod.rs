@@ -18,6 +18,7 @@ mod calls;
 mod exchange;
 mod head;
 mod lane;
+mod lines;
 mod link;
 
 pub use calls::{CallSide, CallSideConfig, log_entry, log_id};

@@ -90,6 +90,6 @@ fn an_ended_call_is_listed_with_its_cause_and_leads_to_its_page() {
 
 #[test]
 fn empty_lists_say_the_next_step() {
-    assert!(phones::table(&[]).render(&Query::default()).contains("/data/subscriber"));
+    assert!(phones::table(&[], &[]).render(&Query::default()).contains("/data/subscriber"));
     assert!(calls::in_progress(&[], None).render_short().contains("No call is in progress"));
 }

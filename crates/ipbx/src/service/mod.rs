@@ -5,6 +5,7 @@
 pub mod accounts;
 pub mod calls;
 pub mod enrolment;
+pub mod lines;
 pub mod metrics;
 pub mod objects;
 mod references;

@@ -50,6 +50,9 @@ pub struct StateView {
     pub calls: usize,
     /// Hang-ups owed to members beyond a cut.
     pub owed: usize,
+    /// Subscriptions of its phones to lines and messages.
+    #[serde(default)]
+    pub subscriptions: usize,
     /// The SIP port, UDP and TCP.
     pub sip_port: u16,
     /// The port of SIP over TLS.
@@ -123,6 +126,7 @@ struct CallSight {
     bindings: usize,
     calls: usize,
     owed: usize,
+    subscriptions: usize,
     names: Vec<(MemberNumber, String)>,
 }
 
@@ -145,6 +149,7 @@ pub async fn state(machine: &Machine) -> Result<StateView, ApiError> {
     let sum = |count: fn(&CallSight) -> usize| sights.iter().map(count).sum::<usize>();
     let (bindings, calls_up, owed) =
         (sum(|each| each.bindings), sum(|each| each.calls), sum(|each| each.owed));
+    let subscriptions = sum(|each| each.subscriptions);
     let calls = sights.into_iter().next().ok_or(Stopped).map_err(super::being_rebuilt)?;
     let position = match link.position {
         Some(position) => position,
@@ -179,6 +184,7 @@ pub async fn state(machine: &Machine) -> Result<StateView, ApiError> {
         bindings,
         calls: calls_up,
         owed,
+        subscriptions,
         sip_port: running.phones.address().port(),
         sip_tls_port: running.phones.tls_address().port(),
         link_port: running.link_address.map(|address| address.port()),
@@ -220,6 +226,7 @@ fn call_sight(engine: &mut Engine) -> CallSight {
         bindings: shard.bindings().count(),
         calls: shard.calls().count(),
         owed: shard.owed(),
+        subscriptions: shard.subscriptions(),
         names: first
             .into_iter()
             .flat_map(|tables| tables.nodes().map(|(number, node)| (number, node.name.clone())))

@@ -16,7 +16,7 @@ use web::Principal;
 /// What may be read of a machine's own API by way of the manager: the first segments of its paths. `calls` has
 /// `calls/{session}/ladder` and `/pcap` below it, `objects` every object.
 const READABLE: &[&str] =
-    &["authority", "bindings", "calls", "explain", "identity", "objects", "records", "state"];
+    &["authority", "bindings", "calls", "explain", "identity", "lines", "objects", "records", "state"];
 
 impl Service {
     /// The objects of a kind in a cluster (the cluster's identity, or the key of its cluster server).

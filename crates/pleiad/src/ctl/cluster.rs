@@ -94,6 +94,19 @@ pub(super) async fn registrations(client: &Client, whom: &Whom, form: Form) -> R
     form.foreign(&bindings, &columns)
 }
 
+pub(super) async fn lines(client: &Client, whom: &Whom, form: Form) -> Result<(), Fault> {
+    let lines = client.ask(&find(client, &whom.machine).await?.id, "lines").await?;
+    let columns = [
+        ("extension", "/extension"),
+        ("line", "/line"),
+        ("member", "/member"),
+        ("calls", "/calls"),
+        ("with", "/with"),
+        ("since", "/since_ms"),
+    ];
+    form.foreign(&lines, &columns)
+}
+
 pub(super) async fn calls(client: &Client, whom: &Whom, form: Form) -> Result<(), Fault> {
     let calls = client.ask(&find(client, &whom.machine).await?.id, "calls").await?;
     let columns = [

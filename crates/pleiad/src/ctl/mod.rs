@@ -84,6 +84,8 @@ enum Command {
     /// Phones registered at a machine
     #[command(alias = "bindings")]
     Registrations(cluster::Whom),
+    /// What the lines of a machine's subscribers do, and those its phones watch
+    Lines(cluster::Whom),
     /// Calls in progress at a machine
     Calls(cluster::Whom),
     /// Ended calls at a machine
@@ -132,6 +134,7 @@ async fn obey(options: Options, form: Form) -> Result<(), Fault> {
         Command::Doctor => watch::doctor(&client, form).await,
         Command::State(whom) => cluster::state(&client, &whom, form).await,
         Command::Registrations(whom) => cluster::registrations(&client, &whom, form).await,
+        Command::Lines(whom) => cluster::lines(&client, &whom, form).await,
         Command::Calls(whom) => cluster::calls(&client, &whom, form).await,
         Command::Records(records) => cluster::records(&client, &records, form).await,
         Command::Ladder(call) => cluster::ladder(&client, &call, form).await,
