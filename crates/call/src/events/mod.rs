@@ -38,7 +38,7 @@ mod xml;
 pub(crate) use board::{Board, LinesTold};
 pub use line::{Direction, Lamp, Line, LineCall, Look, Phase};
 pub(crate) use notifier::{Notifier, Refused, Wish};
-pub(crate) use package::{ALLOW_EVENTS, Event, Package};
+pub(crate) use package::{Event, Package};
 use scene::{Scene, Shown};
 pub(crate) use subscription::{Notified, SubscriptionId};
 pub use summary::Messages;

@@ -3,8 +3,7 @@
 //! Its methods take the shard's [`Turn`]; the table itself is lifted out of the shard for that long, so that a
 //! subscription can ask the board and send.
 
-use super::ALLOW_EVENTS;
-use super::package::{Event, Over, Package};
+use super::package::{ALLOW_EVENTS, Event, Over, Package};
 use super::subscription::{Answered, Notified, Outcome, Subscription, SubscriptionId};
 use crate::core::Turn;
 use crate::hop::Hop;

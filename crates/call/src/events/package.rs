@@ -4,8 +4,9 @@ use serde::{Deserialize, Serialize};
 use sip::headers::{self, SubscriptionState};
 use sip::{Message, Name};
 
-/// What Allow-Events says (RFC 6665 § 8.2.2). `refer` needs no SUBSCRIBE and lives in the dialogs of calls.
-pub(crate) const ALLOW_EVENTS: &str = "dialog, message-summary, presence, reg, refer";
+/// What Allow-Events says (RFC 6665 § 8.2.2), to those that ask for an event we do not know: an OPTIONS before login gets no
+/// more than it needs. `refer` needs no SUBSCRIBE and lives in the dialogs of calls.
+pub(super) const ALLOW_EVENTS: &str = "dialog, message-summary, presence, reg, refer";
 
 /// An event package.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]

@@ -3,7 +3,6 @@
 use super::prove::{Asking, Unproven};
 use super::{Shard, Step};
 use crate::core::{ALLOW, SDP, SUPPORTED};
-use crate::events::ALLOW_EVENTS;
 use crate::hop::Hop;
 use crate::session::{Asked, Event};
 use crate::settings::BODY_BYTES_MAX;
@@ -36,7 +35,6 @@ impl Shard {
                     .header(Name::Allow, ALLOW)
                     .header(Name::Accept, SDP)
                     .header(Name::AcceptEncoding, "identity")
-                    .header(Name::AllowEvents, ALLOW_EVENTS)
                     .header(Name::Supported, SUPPORTED);
                 turn.respond(&key, response);
             }

@@ -11,6 +11,7 @@
 mod board;
 mod calls;
 mod cluster;
+mod ears;
 mod edge_properties;
 mod everywhere;
 mod hostile;

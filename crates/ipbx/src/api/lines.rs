@@ -6,6 +6,7 @@ use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use call::Messages;
 use serde::Deserialize;
+use serde_json::{Value, json};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use web::error::ErrorBody;
@@ -36,14 +37,14 @@ struct Waiting {
 
 /// How many messages wait for a subscriber whose phones are registered here: their lamps show it.
 #[utoipa::path(put, path = "/api/v1/lines/{extension}/messages", params(("extension" = String, Path)),
-    security(("bearer" = [])), responses((status = 202), (status = 404, body = ErrorBody)))]
+    security(("bearer" = [])), responses((status = 202, body = Value), (status = 404, body = ErrorBody)))]
 async fn put_messages(
     State(machine): State<Machine>,
     Administrator(principal): Administrator,
     Path(extension): Path<String>,
     Json(Waiting { new, old, urgent }): Json<Waiting>,
-) -> Result<StatusCode, ApiError> {
+) -> Result<(StatusCode, Json<Value>), ApiError> {
     let messages = Messages { new, old, urgent };
     service::put_messages(&machine, &principal, &extension, messages).await?;
-    Ok(StatusCode::ACCEPTED)
+    Ok((StatusCode::ACCEPTED, Json(json!({ "extension": extension }))))
 }

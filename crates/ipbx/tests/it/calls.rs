@@ -6,19 +6,19 @@ use crate::world::{Authority, TestMachine, Validity, code};
 use serde_json::{Value, json};
 use sip::Message;
 
-async fn subscriber(centre: &TestMachine, number: &str, home: u8) -> String {
+pub(crate) async fn subscriber(centre: &TestMachine, number: &str, home: u8) -> String {
     let body = json!({ "name": format!("Phone {number}"), "feature_class": "default", "home": home });
     let written = centre.put(&format!("subscriber/{number}"), body).await;
     written["secret"].as_str().unwrap().to_owned()
 }
 
-async fn plan(centre: &TestMachine) {
+pub(crate) async fn plan(centre: &TestMachine) {
     let range = json!({ "first": "2000", "last": "2999", "use": "extensions" });
     centre.put("numbering-range/all", range).await;
 }
 
 /// Rings and is answered. Returns the INVITE and its 200, by which the caller can hang up.
-async fn connect(caller: &mut Phone, called: &Phone, number: &str) -> (String, Message) {
+pub(crate) async fn connect(caller: &mut Phone, called: &Phone, number: &str) -> (String, Message) {
     let answering = async {
         let invite = called.asked("INVITE").await;
         assert_eq!(invite.body(), SDP.as_bytes());
@@ -39,7 +39,7 @@ async fn connect(caller: &mut Phone, called: &Phone, number: &str) -> (String, M
 }
 
 /// The caller hangs up and the called one hears of it.
-async fn hang_up(caller: &Phone, called: &Phone, invite: &str, answer: &Message) {
+pub(crate) async fn hang_up(caller: &Phone, called: &Phone, invite: &str, answer: &Message) {
     caller.send(&caller.bye(invite, answer)).await;
     let bye = called.asked("BYE").await;
     called.replies(&bye, "200 OK", "").await;

@@ -6,6 +6,7 @@
 mod calls;
 mod cluster;
 mod enrolment;
+mod lamps;
 mod objects;
 mod phone;
 mod secrets;

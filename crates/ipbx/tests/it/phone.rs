@@ -58,10 +58,21 @@ impl Phone {
     /// Sends a request, and once more with credentials if it is challenged. Returns the answer and the text that
     /// was sent last.
     pub(crate) async fn asks(&mut self, method: &str, target: &str, body: &str) -> (Message, String) {
+        self.asks_saying(method, target, "", body).await
+    }
+
+    /// The same with more headers.
+    pub(crate) async fn asks_saying(
+        &mut self,
+        method: &str,
+        target: &str,
+        extra: &str,
+        body: &str,
+    ) -> (Message, String) {
         self.count += 1;
         let call_id = format!("{}-{}-{}", self.user, self.own.port(), self.count);
         let uri = format!("sip:{target}");
-        let first = self.request(method, &uri, (&call_id, 1), "", body);
+        let first = self.request(method, &uri, (&call_id, 1), extra, body);
         self.send(&first).await;
         let refusal = self.answer(method).await;
         if !refusal.status().is_some_and(|status| matches!(u16::from(status), 401 | 407)) {
@@ -74,7 +85,7 @@ impl Phone {
         let mut client = Client::challenged(&refusal, &self.user, &password).unwrap();
         let method_name = Method::from(method);
         let (name, value) = client.authorization(&method_name, &uri, "c0ffee");
-        let header = format!("{}: {value}\r\n", name.as_str());
+        let header = format!("{}: {value}\r\n{extra}", name.as_str());
         let second = self.request(method, &uri, (&call_id, 2), &header, body);
         self.send(&second).await;
         (self.answer(method).await, second)
