@@ -247,12 +247,12 @@ impl Threads {
     }
 }
 
-/// Keeps the calls that are still up for the process that follows. Connections end with this one; phones on UDP and the
+/// Keeps the calls that are still up, and the lamps that phones watch, for the process that follows. Connections end with this one; phones on UDP and the
 /// other members notice nothing.
 fn freeze(side: &CallSide, media: &MediaRelay, runtime: &RuntimeStore) {
     let edge = side.edge();
     let calls = edge.calls().len();
-    if calls + edge.owed() + edge.unwritten() == 0 {
+    if calls + edge.owed() + edge.unwritten() + edge.subscriptions() == 0 {
         return;
     }
     let kept = side.freeze().map_err(|fault| fault.to_string()).and_then(|value| {

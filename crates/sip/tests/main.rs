@@ -1,5 +1,11 @@
 //! The crate from outside: the IETF's torture messages, round trips, and the machines as stories.
-#![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that is surprised fails")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test that is surprised fails"
+)]
 
 mod corpus;
 mod dialogs;

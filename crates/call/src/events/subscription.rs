@@ -159,7 +159,7 @@ impl Subscription {
             return;
         }
         let left_s = u32::try_from(self.until.saturating_sub(turn.now).as_secs()).unwrap_or(u32::MAX);
-        self.notify(turn, Some(id), &SubscriptionState::active(left_s), news == News::All, sees, present);
+        self.notify(turn, Some(id), &SubscriptionState::active(left_s), news == News::All, (sees, present));
         self.sending = Sending::Notify;
         self.free_at = turn.now + PACE;
     }
@@ -167,7 +167,7 @@ impl Subscription {
     /// The last word.
     pub(super) fn end(mut self, turn: &mut Turn<'_>, why: Over, sees: Sight) {
         let present = self.present(turn);
-        self.notify(turn, None, &why.state(), true, sees, present);
+        self.notify(turn, None, &why.state(), true, (sees, present));
     }
 
     /// What became of a NOTIFY (RFC 6665 § 4.2.2).
@@ -196,8 +196,7 @@ impl Subscription {
         id: Option<SubscriptionId>,
         state: &SubscriptionState,
         whole: bool,
-        sees: Sight,
-        present: Present,
+        (sees, present): (Sight, Present),
     ) {
         let via = turn.via(&self.hop);
         let contact = turn.contact(&self.hop, self.watched.as_str());

@@ -62,6 +62,7 @@ pub enum Input {
 
 /// What a member wants done: what its halves say to the world, not what they say to each other.
 #[derive(Debug, Clone, PartialEq)]
+#[expect(clippy::large_enum_variant, reason = "an output is moved once, and most are of calls")]
 pub enum Output {
     /// By its calls.
     Calls(CallOutput),

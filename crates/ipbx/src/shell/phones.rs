@@ -247,7 +247,7 @@ impl Phones {
     }
 
     /// Sends messages; see the module on what is lost. `shard` is the thread that sends.
-    pub fn send(&self, shard: usize, sends: &mut Vec<PhoneSend>) {
+    pub fn send(&self, shard: usize, sends: &mut [PhoneSend]) {
         let is_datagram = |send: &&PhoneSend| send.flow.transport == Transport::Udp;
         let datagrams: Vec<(SocketAddr, &[u8])> =
             sends.iter().filter(is_datagram).map(|send| (send.flow.remote, send.bytes.as_slice())).collect();

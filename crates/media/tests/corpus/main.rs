@@ -1,5 +1,5 @@
 //! The corpus of the fuzz target, once more at each run of the tests.
-#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test that is surprised fails")]
+#![expect(clippy::expect_used, reason = "a test that is surprised fails")]
 
 mod media_properties;
 

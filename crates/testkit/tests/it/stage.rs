@@ -64,7 +64,7 @@ impl Stage {
 
     /// The number of this row that stands where `number` stands in row 0; any other number stays.
     pub fn number(&self, number: &str) -> String {
-        let in_row_0 = |base: &u16| base / 10 % 10 == 0 && self.cluster.line(number).is_ok();
+        let in_row_0 = |base: &u16| (base / 10).is_multiple_of(10) && self.cluster.line(number).is_ok();
         let own = number.parse::<u16>().ok().filter(in_row_0);
         own.map_or_else(|| number.to_owned(), |base| (base + 10 * self.row).to_string())
     }
@@ -275,7 +275,10 @@ pub type Story = fn(&Stage) -> anyhow::Result<()>;
 pub fn tell(stage: &Stage, stories: &[(&str, Story)]) {
     let told: Vec<(String, Box<Telling<'_>>)> = stories
         .iter()
-        .map(|(name, story)| ((*name).to_owned(), Box::new(story) as Box<Telling<'_>>))
+        .map(|(name, story)| {
+            let telling: Box<Telling<'_>> = Box::new(story);
+            ((*name).to_owned(), telling)
+        })
         .collect();
     tell_all(stage, &told);
 }

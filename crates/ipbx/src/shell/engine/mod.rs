@@ -288,7 +288,12 @@ impl EngineInbox {
 /// The call side that stopped threads were: what they still had to tell each other is told.
 #[must_use]
 pub fn joined(mut engines: Vec<Engine>) -> Option<CallSide> {
-    while engines.iter_mut().fold(false, |told, engine| engine.finish() || told) {}
+    loop {
+        let told: Vec<bool> = engines.iter_mut().map(Engine::finish).collect();
+        if !told.contains(&true) {
+            break;
+        }
+    }
     let mut lanes = Vec::new();
     let mut head = None;
     for engine in engines {

@@ -27,6 +27,7 @@ const SPACE: Duration = Duration::from_micros(700);
 const BELL: u64 = u64::MAX;
 
 /// What the thread is told.
+#[expect(clippy::large_enum_variant, reason = "orders come once a call, and nearly all are orders")]
 pub(super) enum Told {
     Order(Order),
     /// Stop, and say where everything stands.
