@@ -28,7 +28,7 @@ const ACK_BATCH_MAX: usize = 200;
 /// A node whose digest differs is sent a snapshot at most this often.
 const REPAIR_EVERY: Duration = Duration::from_secs(5);
 /// Bindings a node may publish: twice the subscribers of the largest system.
-const BINDINGS_MAX: usize = 40_000;
+const BINDINGS_MAX: usize = 120_000;
 
 /// The states of a connection.
 #[derive(Debug)]
