@@ -326,7 +326,7 @@ fn call_side(
     first: &mut Vec<CallOutput>,
 ) -> Result<CallSide, StartError> {
     let config = call_config(ground, role, loaded)?;
-    let Some(frozen) = ground.runtime.frozen(FROZEN)? else { return Ok(CallSide::new(now, config, first)) };
+    let Some(frozen) = ground.runtime.frozen(FROZEN)? else { return Ok(restored(now, config, first)) };
     // Whatever comes of it, it is not thawed twice: a second start would bring back calls that have ended.
     ground.runtime.write(vec![RuntimeWrite::RemoveFrozen(FROZEN.to_owned())])?;
     let edge = config.edge.clone();
@@ -340,9 +340,19 @@ fn call_side(
                 tracing::warn!(%fault, "calls of the process before cannot be taken over");
             }
             first.clear();
-            Ok(CallSide::new(now, config, first))
+            Ok(restored(now, config, first))
         }
     }
+}
+
+/// The call side with the registrations and answered calls on disk, as after `kill -9`.
+fn restored(now: Duration, config: CallSideConfig, first: &mut Vec<CallOutput>) -> CallSide {
+    let side = CallSide::new(now, config, first);
+    let calls = side.edge().calls().len();
+    if calls > 0 {
+        tracing::info!(calls, "calls of the process before go on");
+    }
+    side
 }
 
 fn call_config(ground: &Ground, role: &Role, loaded: Loaded) -> Result<CallSideConfig, StartError> {
