@@ -29,6 +29,10 @@ pub(super) struct Keeper {
     then_members: Vec<(MemberNumber, Vec<u8>)>,
     records: Vec<RuntimeWrite>,
     promised: Promised,
+    /// The batch has a change of a call, or what must not overtake one.
+    has_calls: bool,
+    /// Such batches whose write is not over.
+    calls_unwritten: Arc<AtomicUsize>,
 }
 
 /// Answers that are with the disk: a transaction that repeats one meanwhile must not overtake it. They are known by a keyed
@@ -116,6 +120,8 @@ impl Keeper {
             then_members: Vec::new(),
             records: Vec::new(),
             promised: Promised::default(),
+            has_calls: false,
+            calls_unwritten: Arc::default(),
         }
     }
 
@@ -157,6 +163,25 @@ impl Keeper {
         then.iter().for_each(|send| self.promised.hold(send));
         self.then.extend(then);
         self.then_members.extend(then_members);
+        self.has_calls = true;
+    }
+
+    /// True while messages of a call wait for the disk: what is said later must not overtake them (a BYE its ACK).
+    pub(super) fn is_behind(&self) -> bool {
+        self.has_calls || self.calls_unwritten.load(Ordering::Acquire) > 0
+    }
+
+    /// Queues a message to a phone behind those that wait.
+    pub(super) fn queue(&mut self, send: PhoneSend) {
+        self.promised.hold(&send);
+        self.then.push(send);
+        self.has_calls = true;
+    }
+
+    /// Queues a message to a member behind those that wait.
+    pub(super) fn queue_member(&mut self, to: MemberNumber, bytes: Vec<u8>) {
+        self.then_members.push((to, bytes));
+        self.has_calls = true;
     }
 
     /// The record of a call that ended.
@@ -178,16 +203,25 @@ impl Keeper {
             let members = around.members.clone();
             let (phones, counters) = (around.phones.clone(), Arc::clone(counters));
             let (promised, shard) = (self.promised.clone(), self.shard);
-            around.live.append_then(batch, move |written| match written {
-                Ok(()) => {
-                    promised.over(&then, true);
-                    super::lane::count(&counters.sent, then.len());
-                    phones.send(shard, &mut then);
-                    then_members.into_iter().for_each(|(to, bytes)| members.send(to, bytes));
+            let waiting = std::mem::take(&mut self.has_calls).then(|| Arc::clone(&self.calls_unwritten));
+            if let Some(waiting) = &waiting {
+                waiting.fetch_add(1, Ordering::Relaxed);
+            }
+            around.live.append_then(batch, move |written| {
+                match written {
+                    Ok(()) => {
+                        promised.over(&then, true);
+                        super::lane::count(&counters.sent, then.len());
+                        phones.send(shard, &mut then);
+                        then_members.into_iter().for_each(|(to, bytes)| members.send(to, bytes));
+                    }
+                    Err(fault) => {
+                        promised.over(&then, false);
+                        tracing::error!(%fault, "registrations or calls could not be kept: not acknowledged");
+                    }
                 }
-                Err(fault) => {
-                    promised.over(&then, false);
-                    tracing::error!(%fault, "registrations or calls could not be kept: not acknowledged");
+                if let Some(waiting) = waiting {
+                    waiting.fetch_sub(1, Ordering::Release);
                 }
             });
         }

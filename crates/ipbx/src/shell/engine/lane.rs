@@ -373,9 +373,15 @@ impl Engine {
     fn act(&mut self, now: Duration, output: CallOutput, is_worth_a_trace: bool) {
         match output {
             CallOutput::SendPhone(send) => {
-                if !self.keeper.holds(&send) {
-                    self.send(send, is_worth_a_trace);
+                if self.keeper.holds(&send) {
+                    return;
                 }
+                if self.keeper.is_behind() && is_call(&send) {
+                    let known = self.circumstances(now, &Hop::Phone(send.flow));
+                    self.trace.keep(known, Kept::Sent(send.bytes.clone()));
+                    return self.keeper.queue(send);
+                }
+                self.send(send, is_worth_a_trace);
             }
             CallOutput::SendMember { to, bytes } => {
                 count(&self.counters.sent, 1);
@@ -386,6 +392,9 @@ impl Engine {
                     udp: false,
                 };
                 self.trace.keep(known, Kept::Sent(bytes.clone()));
+                if self.keeper.is_behind() {
+                    return self.keeper.queue_member(to, bytes);
+                }
                 self.around.members.send(to, bytes);
             }
             CallOutput::KeepBinding { change, then } => {
