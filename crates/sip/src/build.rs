@@ -5,7 +5,7 @@
 use crate::address::NameAddrRef;
 use crate::draft::Draft;
 use crate::head::{HeadRef, Place};
-use crate::message::{Parts, Start};
+use crate::parts::{Parts, Start};
 use crate::scan;
 use crate::{CSeq, HeaderValue, MAX_FORWARDS, Message, Method, Name, NameAddr, ParseError, Status, Uri, Via};
 use std::fmt::Display;

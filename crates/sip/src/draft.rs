@@ -2,7 +2,7 @@
 //! built need not be searched again.
 
 use crate::head::{Head, HeadRef, Place, Table};
-use crate::message::Parts;
+use crate::parts::Parts;
 use crate::scan::{self, OneLine};
 use crate::{Fault, MESSAGE_BYTES_MAX, Message, Name, ParseError};
 use std::fmt::{Display, Write as _};

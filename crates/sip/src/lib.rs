@@ -29,6 +29,7 @@ mod method;
 mod name;
 pub mod negotiation;
 mod params;
+mod parts;
 mod scan;
 mod status;
 pub mod token;
