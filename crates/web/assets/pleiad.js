@@ -90,13 +90,17 @@
     });
   }
 
-  // --- Ages: "3 s ago" behind every instant ---
+  // --- Ages: "3 s ago" or "in 5 min" behind every instant ---
+  const span = (s) => {
+    if (s < 60) return `${s} s`;
+    if (s < 3600) return `${Math.floor(s / 60)} min`;
+    if (s < 86400) return `${Math.floor(s / 3600)} h ${Math.floor((s % 3600) / 60)} min`;
+    return `${Math.floor(s / 86400)} d`;
+  };
   const words = (ms) => {
-    const s = Math.max(0, Math.round(ms / 1000));
-    if (s < 60) return `${s} s ago`;
-    if (s < 3600) return `${Math.floor(s / 60)} min ago`;
-    if (s < 86400) return `${Math.floor(s / 3600)} h ${Math.floor((s % 3600) / 60)} min ago`;
-    return `${Math.floor(s / 86400)} d ago`;
+    const s = Math.round(ms / 1000);
+    // Two clocks are never quite equal: what has just happened did not happen in the future.
+    return s < -2 ? `in ${span(-s)}` : `${span(Math.max(0, s))} ago`;
   };
   const age = () => {
     const now = Date.now();

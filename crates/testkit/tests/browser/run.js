@@ -215,6 +215,23 @@ const tests = {
     await page.context().close();
   },
 
+  async 'an instant that is to come is not said to be past'() {
+    const page = await visitor();
+    await page.goto(`${MANAGER}/login`);
+    const ages = await page.evaluate(async (instants) => {
+      const times = instants.map((ms) => {
+        const time = document.createElement('time');
+        time.dateTime = new Date(Date.now() + ms).toISOString();
+        document.body.append(time);
+        return time;
+      });
+      await new Promise((next) => new MutationObserver(next).observe(document.body, { subtree: true, attributes: true }));
+      return times.map((time) => time.dataset.age);
+    }, [330_000, -90_000]);
+    must(ages[0] === 'in 5 min' && ages[1] === '1 min ago', `ages are ${ages}`);
+    await page.context().close();
+  },
+
   async 'a call is shown with its flow, and each arrow leads to its message'() {
     const call = pleiad('call', '2101', '2102');
     must(call.status === 0, `call: ${call.stderr}`);
