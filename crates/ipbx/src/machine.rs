@@ -14,6 +14,7 @@ use crate::service::accounts::Accounts;
 use crate::shell::clock::SteadyClock;
 use crate::shell::engine::EngineSlot;
 use crate::shell::phones::{ListenError, Listening};
+use crate::shell::records::Recorder;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;
@@ -166,7 +167,9 @@ impl Machine {
         let web_port = web::serve::listen(web_bind).await.map_err(|source| MachineError::Web { source })?;
         let listening = Listening::open(config.bind, config.sip_ports(), config.sip_shards, clock)?;
         let (phones, slot) = (listening.phones(), EngineSlot::default());
-        let ground = Ground { config, identity, clock, store, runtime, live, hub, phones, slot, link_io };
+        let recorder = Arc::new(Recorder::start(runtime.clone(), live.clone(), hub.clone())?);
+        let ground =
+            Ground { config, identity, clock, store, runtime, live, recorder, hub, phones, slot, link_io };
         let running = Running::start(&ground, role).await?;
         listening.serve(&ground.slot, &stop);
         let (announcements, jobs) = mpsc::unbounded_channel();

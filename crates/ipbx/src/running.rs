@@ -16,6 +16,7 @@ use crate::shell::media::{self, MediaRelay};
 use crate::shell::members::Members;
 use crate::shell::phones::tls::PhoneTlsError;
 use crate::shell::phones::{self, ListenError, Phones};
+use crate::shell::records::Recorder;
 use call::{Binding, EdgeConfig, Place};
 use cluster::{Hub as LinkHub, Uplink, hub, uplink};
 use model::{ClusterId, Position, Record};
@@ -71,8 +72,10 @@ pub struct Ground {
     pub store: ConfigStore,
     /// Where records of calls rest.
     pub runtime: RuntimeStore,
-    /// Where registrations rest.
+    /// Where registrations rest, and calls.
     pub live: Journal,
+    /// Brings records of calls into the log.
+    pub recorder: Arc<Recorder>,
     /// Who wants to know.
     pub hub: Hub,
     /// Phones' sockets, which stay open over changes of role.
@@ -102,6 +105,7 @@ pub struct Running {
     /// On a cluster server: where nodes dial.
     pub link_address: Option<SocketAddr>,
     media: MediaRelay,
+    recorder: Arc<Recorder>,
     slot: EngineSlot,
     threads: Mutex<Option<Threads>>,
     tasks: TaskTracker,
@@ -181,6 +185,7 @@ impl Running {
             dialler,
             link_address,
             media,
+            recorder: Arc::clone(&ground.recorder),
             slot: ground.slot.clone(),
             threads,
             tasks,
@@ -206,10 +211,12 @@ impl Running {
         self.engine.stop();
         let threads = self.threads.lock().unwrap_or_else(PoisonError::into_inner).take();
         let (link, media, keep_in) = (self.link.clone(), self.media.clone(), keep_in.cloned());
+        let recorder = Arc::clone(&self.recorder);
         let joined = tokio::task::spawn_blocking(move || {
             if let Some(threads) = threads {
                 threads.end(&link, &media, keep_in.as_ref());
             }
+            recorder.settle();
         });
         if joined.await.is_err() {
             tracing::error!("the member's threads could not be waited for");
@@ -278,7 +285,7 @@ fn engine_around(
         phones: ground.phones.clone(),
         members: members.clone(),
         link: link.clone(),
-        runtime: ground.runtime.clone(),
+        records: ground.recorder.records(),
         live: ground.live.clone(),
         hub: ground.hub.clone(),
         media,

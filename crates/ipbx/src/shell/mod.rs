@@ -16,3 +16,4 @@ pub mod link;
 pub mod media;
 pub mod members;
 pub mod phones;
+pub mod records;

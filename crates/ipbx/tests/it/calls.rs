@@ -5,6 +5,7 @@ use crate::phone::{Phone, SDP};
 use crate::world::{Authority, TestMachine, Validity, code};
 use serde_json::{Value, json};
 use sip::Message;
+use std::time::{Duration, Instant};
 
 pub(crate) async fn subscriber(centre: &TestMachine, number: &str, home: u8) -> String {
     let body = json!({ "name": format!("Phone {number}"), "feature_class": "default", "home": home });
@@ -52,8 +53,17 @@ async fn call_through(caller: &mut Phone, called: &Phone, number: &str) {
     hang_up(caller, called, &invite, &answer).await;
 }
 
-async fn records(machine: &TestMachine) -> Vec<Value> {
-    machine.api.get("/api/v1/records").await.unwrap()
+/// The records, as soon as there are so many: they come into the log a moment after their calls.
+async fn records(machine: &TestMachine, count: usize) -> Vec<Value> {
+    let begun = Instant::now();
+    loop {
+        let records: Vec<Value> = machine.api.get("/api/v1/records").await.unwrap();
+        if records.len() >= count {
+            return records;
+        }
+        assert!(begun.elapsed() < Duration::from_secs(5), "{count} records never came: {records:#?}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
 }
 
 #[tokio::test]
@@ -74,15 +84,10 @@ async fn a_call_between_node_and_cluster_server_rings_talks_ends_and_leaves_one_
     call_through(&mut on_centre, &on_node, "2101").await;
 
     centre.until("no call is left", |state| state["calls"] == 0).await;
-    let begun = std::time::Instant::now();
-    while records(&centre).await.len() < 2 {
-        assert!(begun.elapsed() < std::time::Duration::from_secs(5), "the node's record never arrived");
-        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
-    }
-    for record in records(&centre).await {
+    for record in records(&centre, 2).await {
         assert_eq!(record["cause"], "normal-clearing", "{record:#}");
     }
-    let session = records(&node).await[0]["session"].as_str().unwrap().to_owned();
+    let session = records(&node, 1).await[0]["session"].as_str().unwrap().to_owned();
     let ladder: Value = node.api.get(&format!("/api/v1/calls/{session}/ladder")).await.unwrap();
     assert_eq!(ladder["arrows"][0]["label"], "INVITE");
     let pcap = node.api.get_bytes(&format!("/api/v1/calls/{session}/pcap")).await.unwrap();
@@ -133,7 +138,7 @@ async fn a_call_in_progress_goes_on_over_a_restart_of_its_machine_and_ends_as_on
     assert_eq!(machine.state().await["calls"], 1);
     hang_up(&caller, &called, &invite, &answer).await;
     machine.until("the call is over", |state| state["calls"] == 0).await;
-    let records = records(&machine).await;
+    let records = records(&machine, 1).await;
     assert_eq!(records.len(), 1);
     assert_eq!(records[0]["cause"], "normal-clearing");
     // The new process takes calls again, although the one before was drained.
@@ -184,7 +189,7 @@ async fn an_operator_ends_a_call_and_both_phones_hear_of_it() {
         phone.replies(&bye, "200 OK", "").await;
     }
     machine.until("the call is over", |state| state["calls"] == 0).await;
-    assert_eq!(records(&machine).await[0]["cause"], "ended-by-operator");
+    assert_eq!(records(&machine, 1).await[0]["cause"], "ended-by-operator");
     assert_eq!(code(machine.api.post::<_, Value>(&path, &json!({})).await), "not-found");
     machine.stop().await;
 }

@@ -29,6 +29,8 @@ impl Shelf {
     pub const DIALOG: Shelf = Shelf(2);
     /// Subscriptions of watchers.
     pub const SUBSCRIPTION: Shelf = Shelf(3);
+    /// Records of calls that are not in the log yet.
+    pub const RECORD: Shelf = Shelf(4);
 }
 
 /// Changes that happen together. Made where they arise, so that the writer only copies bytes.

@@ -1,9 +1,9 @@
 //! What a turn leaves to be written, and the answers that wait for it.
 
 use super::{Counters, Surroundings};
-use crate::member::{PhoneSend, log_id};
-use crate::shell::clock::ms;
-use call::{BindingChange, CallRecord, DialogChange, Role};
+use crate::member::PhoneSend;
+use crate::shell::records::Unlogged;
+use call::{BindingChange, CallRecord, DialogChange};
 use model::MemberNumber;
 use std::collections::hash_map::RandomState;
 use std::collections::{HashSet, VecDeque};
@@ -11,7 +11,7 @@ use std::hash::BuildHasher as _;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
-use store::{Batch, LogEntry, RuntimeWrite, Shelf};
+use store::{Batch, Shelf};
 
 /// Bytes of an answer that tell it from any other: its Via with the branch is among them.
 const TELLING_BYTES: usize = 256;
@@ -27,7 +27,7 @@ pub(super) struct Keeper {
     /// What acknowledges the batch.
     then: Vec<PhoneSend>,
     then_members: Vec<(MemberNumber, Vec<u8>)>,
-    records: Vec<RuntimeWrite>,
+    records: Vec<Unlogged>,
     promised: Promised,
     /// The batch has a change of a call, or what must not overtake one.
     has_calls: bool,
@@ -185,17 +185,20 @@ impl Keeper {
     }
 
     /// The record of a call that ended.
-    pub(super) fn record(&mut self, record: &CallRecord, uploads: bool) {
-        let Some(entry) = log_row(record) else { return };
-        self.records.push(match uploads {
-            true => RuntimeWrite::Append(entry),
-            false => RuntimeWrite::AppendGathered(entry),
-        });
+    pub(super) fn record(&mut self, record: &CallRecord, goes_up: bool) {
+        let Some(unlogged) = Unlogged::of(record, goes_up) else { return };
+        if let Err(fault) = unlogged.keep(&mut self.batch) {
+            tracing::error!(%fault, "a call record is not safe before it is in the log");
+        }
+        self.records.push(unlogged);
     }
 
     /// Hands a turn's writes to the writers. What they acknowledge is sent by the journal's, behind the write.
     pub(super) fn flush(&mut self, around: &Surroundings, counters: &Arc<Counters>) {
-        let nothing = self.batch.is_empty() && self.then.is_empty() && self.then_members.is_empty();
+        let nothing = self.batch.is_empty()
+            && self.then.is_empty()
+            && self.then_members.is_empty()
+            && self.records.is_empty();
         if !nothing {
             let batch = std::mem::take(&mut self.batch);
             let mut then = std::mem::take(&mut self.then);
@@ -203,6 +206,7 @@ impl Keeper {
             let members = around.members.clone();
             let (phones, counters) = (around.phones.clone(), Arc::clone(counters));
             let (promised, shard) = (self.promised.clone(), self.shard);
+            let (unlogged, log) = (std::mem::take(&mut self.records), around.records.clone());
             let waiting = std::mem::take(&mut self.has_calls).then(|| Arc::clone(&self.calls_unwritten));
             if let Some(waiting) = &waiting {
                 waiting.fetch_add(1, Ordering::Relaxed);
@@ -223,14 +227,8 @@ impl Keeper {
                 if let Some(waiting) = waiting {
                     waiting.fetch_sub(1, Ordering::Release);
                 }
-            });
-        }
-        if !self.records.is_empty() {
-            let hub = around.hub.clone();
-            let records = std::mem::take(&mut self.records);
-            around.runtime.write_then(records, move |written| match written {
-                Ok(()) => hub.changed("records"),
-                Err(fault) => tracing::error!(%fault, "call records could not be kept"),
+                // Safe or not, the log may still take them.
+                log.log(unlogged);
             });
         }
     }
@@ -248,22 +246,6 @@ fn put_binding(batch: &mut Batch, change: &BindingChange) -> Result<(), store::S
         }
         BindingChange::Unbound { .. } => batch.remove(Shelf::BINDING, key.as_bytes()),
     }
-}
-
-/// A record as a row of the log: `call` for the record of a call, `leg` for that of a leg.
-#[must_use]
-pub fn log_row(record: &CallRecord) -> Option<LogEntry> {
-    let stream = match record.role {
-        Role::Originating => "call",
-        Role::Terminating => "leg",
-    };
-    Some(LogEntry {
-        id: log_id(record),
-        stream: stream.to_owned(),
-        session: record.session.clone(),
-        at_ms: ms(record.created),
-        value: serde_json::to_vec(record).ok()?,
-    })
 }
 
 #[cfg(test)]

@@ -15,7 +15,6 @@ mod gate;
 mod keep;
 mod lane;
 
-pub use keep::log_row;
 pub use lane::Engine;
 
 use super::clock::SteadyClock;
@@ -24,6 +23,7 @@ use super::link::LinkHandle;
 use super::media::MediaRelay;
 use super::members::Members;
 use super::phones::Phones;
+use super::records::Records;
 use crate::member::{CallInput, CallOutput, CallSide, ToHead};
 use arc_swap::ArcSwapOption;
 use call::{Hop, ShardInput, Sorter};
@@ -32,7 +32,7 @@ use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
-use store::{Journal, RuntimeStore};
+use store::Journal;
 use web::events::Hub;
 
 /// Messages of streams and of other threads that may wait for a thread. At 50 µs a message that is a fifth of a second.
@@ -241,8 +241,8 @@ pub struct Surroundings {
     pub members: Members,
     /// The link side.
     pub link: LinkHandle,
-    /// What must be found again.
-    pub runtime: RuntimeStore,
+    /// Where records of calls go.
+    pub records: Records,
     /// What comes and goes by the thousand and must be found again.
     pub live: Journal,
     /// Who wants to know.

@@ -278,7 +278,7 @@ impl LinkThread {
     /// Keeps an entry of a node. One that this release cannot read is kept as it is.
     fn keep_log(&self, member: MemberNumber, entry: LogEntry) {
         let id = entry.id.clone();
-        let row = match serde_json::from_slice(&entry.body).ok().as_ref().and_then(super::engine::log_row) {
+        let row = match serde_json::from_slice(&entry.body).ok().as_ref().and_then(super::records::log_row) {
             Some(row) => store::LogEntry { id: entry.id, ..row },
             None => store::LogEntry {
                 id: entry.id,
