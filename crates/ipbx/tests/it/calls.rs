@@ -48,6 +48,17 @@ pub(crate) async fn hang_up(caller: &Phone, called: &Phone, invite: &str, answer
     assert_eq!(over.status().map(u16::from), Some(200));
 }
 
+/// Two subscribers of a machine that has a plan, with their phones: 2001, which calls, and 2002.
+async fn two_phones(machine: &TestMachine) -> (Phone, Phone) {
+    plan(machine).await;
+    let (first, second) = (subscriber(machine, "2001", 0).await, subscriber(machine, "2002", 0).await);
+    let mut caller = Phone::new(machine.sip_port(), "2001", &first).await;
+    let mut called = Phone::new(machine.sip_port(), "2002", &second).await;
+    caller.register().await;
+    called.register().await;
+    (caller, called)
+}
+
 async fn call_through(caller: &mut Phone, called: &Phone, number: &str) {
     let (invite, answer) = connect(caller, called, number).await;
     hang_up(caller, called, &invite, &answer).await;
@@ -126,12 +137,7 @@ async fn an_unregistered_subscriber_and_an_unknown_number_are_told_apart() {
 #[tokio::test]
 async fn a_call_in_progress_goes_on_over_a_restart_of_its_machine_and_ends_as_one_record() {
     let mut machine = TestMachine::claimed().await;
-    plan(&machine).await;
-    let (first, second) = (subscriber(&machine, "2001", 0).await, subscriber(&machine, "2002", 0).await);
-    let mut caller = Phone::new(machine.sip_port(), "2001", &first).await;
-    let mut called = Phone::new(machine.sip_port(), "2002", &second).await;
-    caller.register().await;
-    called.register().await;
+    let (mut caller, called) = two_phones(&machine).await;
     let (invite, answer) = connect(&mut caller, &called, "2002").await;
     machine.until("the call is up", |state| state["calls"] == 1).await;
     machine.restart().await;
@@ -149,12 +155,7 @@ async fn a_call_in_progress_goes_on_over_a_restart_of_its_machine_and_ends_as_on
 #[tokio::test]
 async fn a_change_of_role_is_refused_while_a_call_is_up_and_done_when_forced() {
     let machine = TestMachine::claimed().await;
-    plan(&machine).await;
-    let (first, second) = (subscriber(&machine, "2001", 0).await, subscriber(&machine, "2002", 0).await);
-    let mut caller = Phone::new(machine.sip_port(), "2001", &first).await;
-    let mut called = Phone::new(machine.sip_port(), "2002", &second).await;
-    caller.register().await;
-    called.register().await;
+    let (mut caller, called) = two_phones(&machine).await;
     connect(&mut caller, &called, "2002").await;
     let role = json!({ "role": "cluster-server" });
     let mut request = machine.role_request(&Authority::make(), role, "n0", Validity::Usual).await;
@@ -174,12 +175,7 @@ async fn a_change_of_role_is_refused_while_a_call_is_up_and_done_when_forced() {
 #[tokio::test]
 async fn an_operator_ends_a_call_and_both_phones_hear_of_it() {
     let machine = TestMachine::claimed().await;
-    plan(&machine).await;
-    let (first, second) = (subscriber(&machine, "2001", 0).await, subscriber(&machine, "2002", 0).await);
-    let mut caller = Phone::new(machine.sip_port(), "2001", &first).await;
-    let mut called = Phone::new(machine.sip_port(), "2002", &second).await;
-    caller.register().await;
-    called.register().await;
+    let (mut caller, called) = two_phones(&machine).await;
     connect(&mut caller, &called, "2002").await;
     let calls: Vec<Value> = machine.api.get("/api/v1/calls").await.unwrap();
     let path = format!("/api/v1/calls/{}/end", calls[0]["id"]);
@@ -197,12 +193,7 @@ async fn an_operator_ends_a_call_and_both_phones_hear_of_it() {
 #[tokio::test]
 async fn a_machine_that_listens_on_every_address_names_the_one_a_phone_reaches_it_by() {
     let machine = TestMachine::claimed_with(|config| config.bind = [0, 0, 0, 0].into()).await;
-    plan(&machine).await;
-    let (first, second) = (subscriber(&machine, "2001", 0).await, subscriber(&machine, "2002", 0).await);
-    let mut caller = Phone::new(machine.sip_port(), "2001", &first).await;
-    let mut called = Phone::new(machine.sip_port(), "2002", &second).await;
-    caller.register().await;
-    called.register().await;
+    let (mut caller, called) = two_phones(&machine).await;
     let (invite, answer) = connect(&mut caller, &called, "2002").await;
     let contact = answer.contact().unwrap().unwrap().uri;
     assert_eq!(contact.host.to_string(), "127.0.0.1");
