@@ -3,7 +3,7 @@
 use crate::binding::BindingChange;
 use crate::events::{Line, Messages};
 use crate::hop::Hop;
-use crate::record::{CallId, CallRecord, CallView};
+use crate::record::{CallId, CallRecord};
 use crate::session::DialogChange;
 use media::relay::{Order, Report};
 use model::{Change, Extension, Record};
@@ -74,8 +74,8 @@ pub enum Output {
     /// A phone here watches the line of that subscriber, or none does any more: what other members say of it is wanted
     /// as `Input::Lamps`.
     Watch(Extension, bool),
-    /// A call in progress has changed.
-    CallChanged(CallView),
+    /// A call in progress has changed, or ended: `Edge::calls` shows it as it is.
+    CallChanged(CallId),
     /// A call has ended: its one record at this edge. Of an anchored call it comes when the relay has said what was
     /// carried, a second later at most.
     Ended(CallRecord),

@@ -131,7 +131,7 @@ pub enum Progress {
     Ended,
 }
 
-/// A call in progress, as it is shown. One is put out at each change of it.
+/// A call in progress, as it is shown to who asks.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CallView {
     /// Its name at this edge, for ending it.

@@ -369,6 +369,14 @@ impl Message {
         (!media.is_empty()).then(|| media.to_ascii_lowercase())
     }
 
+    /// True when this is its media type, whatever its parameters.
+    #[must_use]
+    pub fn has_type(&self, media: &str) -> bool {
+        let bare =
+            |value: &str| scan::trim(value.split(';').next().unwrap_or_default()).eq_ignore_ascii_case(media);
+        self.header(Name::ContentType).is_some_and(bare) || self.content_type().as_deref() == Some(media)
+    }
+
     /// True for a request inside a dialog: its To has a tag.
     #[must_use]
     pub fn is_in_dialog(&self) -> bool {

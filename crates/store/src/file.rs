@@ -146,6 +146,8 @@ fn prepare(db: &Connection, durability: Durability) -> rusqlite::Result<()> {
     db.pragma_update(None, "journal_mode", "WAL")?;
     db.pragma_update(None, "synchronous", synchronous)?;
     db.pragma_update(None, "max_page_count", PAGES_MAX)?;
+    // What a savepoint may have to undo would be a file of its own each time.
+    db.pragma_update(None, "temp_store", "MEMORY")?;
     db.pragma_update(None, "journal_size_limit", 64 * 1024 * 1024)?;
     db.pragma_update(None, "foreign_keys", "ON")?;
     db.set_prepared_statement_cache_capacity(64);

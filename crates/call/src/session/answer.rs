@@ -1,7 +1,7 @@
 //! The answer: a branch's 2xx makes both dialogs, goes to the caller, and waits for the caller's ACK, which is
 //! carried to the phone that answered. So an offer in the 2xx gets its answer end to end.
 
-use super::leg::{Leg, agreed};
+use super::leg::{Leg, agreed, words_of};
 use super::offering::{Branch, Offering};
 use super::talking::{Acking, Onward, Talking};
 use super::{Facts, Side, State, watch};
@@ -44,7 +44,7 @@ impl Branch {
 
 impl Offering {
     pub(super) fn answered(
-        mut self,
+        mut self: Box<Self>,
         facts: &mut Facts,
         turn: &mut Turn<'_>,
         key: &ClientKey,
@@ -75,7 +75,7 @@ impl Offering {
         caller.leg.dialog.confirmed();
         facts.answered = Some(turn.now);
         facts.show(turn);
-        Some(State::Talking(Talking {
+        Some(State::Talking(Box::new(Talking {
             acking: Some(Acking {
                 asker: Side::Caller,
                 server: self.caller.key,
@@ -87,7 +87,7 @@ impl Offering {
             unconfirmed: self.caller.reliable.into_unconfirmed(),
             caller: self.caller.leg,
             called,
-        }))
+        })))
     }
 }
 
@@ -96,9 +96,12 @@ impl Talking {
     pub(super) fn acknowledged(&mut self, facts: &Facts, turn: &mut Turn<'_>, side: Side, ack: &Message) {
         let awaited = |acking: &Acking| acking.asker == side && acking.asked == ack.cseq().number;
         let Some(acking) = self.acking.take_if(|acking| awaited(acking)) else { return };
-        let mut exchange = self.exchange();
-        let (asker, answerer) = exchange.pair_from(side);
-        agreed(asker, answerer, ack);
+        // An ACK without words changes nothing that is kept.
+        if words_of(ack).is_some() {
+            let mut exchange = self.exchange();
+            let (asker, answerer) = exchange.pair_from(side);
+            agreed(asker, answerer, ack);
+        }
         self.acknowledge(facts, turn, &acking, Some(ack));
     }
 

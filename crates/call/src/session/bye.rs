@@ -12,7 +12,12 @@ use sip::{Message, Status};
 
 impl Talking {
     /// One side hangs up. It is answered at once, whatever lies between us and the other side.
-    pub(super) fn bye(mut self, facts: &Facts, turn: &mut Turn<'_>, asked: &Asked) -> Option<State> {
+    pub(super) fn bye(
+        mut self: Box<Self>,
+        facts: &Facts,
+        turn: &mut Turn<'_>,
+        asked: &Asked,
+    ) -> Option<State> {
         let Asked { side, key, message, .. } = asked;
         turn.answer(key, message, Status::OK);
         let cause = self.cause_of_bye(*side, message);
@@ -24,7 +29,7 @@ impl Talking {
 
     /// We end the call: both sides are hung up.
     pub(super) fn end(
-        mut self,
+        mut self: Box<Self>,
         facts: &Facts,
         turn: &mut Turn<'_>,
         cause: Cause,
@@ -44,7 +49,13 @@ impl Talking {
     }
 
     /// The other side has hung up; `side` is told.
-    fn hang_up(mut self, facts: &Facts, turn: &mut Turn<'_>, side: Side, cause: Cause) -> Option<State> {
+    fn hang_up(
+        mut self: Box<Self>,
+        facts: &Facts,
+        turn: &mut Turn<'_>,
+        side: Side,
+        cause: Cause,
+    ) -> Option<State> {
         let Some(acking) = self.acking.clone() else {
             owed::bye(turn, facts, self.leg(side), cause);
             return None;
@@ -59,11 +70,17 @@ impl Talking {
     }
 
     /// A BYE must not overtake the 2xx that its receiver has not acknowledged yet (RFC 3261 § 15).
-    fn hang_up_last(mut self, facts: &Facts, turn: &mut Turn<'_>, side: Side, cause: Cause) -> Option<State> {
+    fn hang_up_last(
+        mut self: Box<Self>,
+        facts: &Facts,
+        turn: &mut Turn<'_>,
+        side: Side,
+        cause: Cause,
+    ) -> Option<State> {
         match self.acking.take_if(|acking| acking.asker == side) {
             Some(acking) => {
                 let leg = self.leg(side).clone();
-                Some(State::Closing(Closing { leg, side, server: acking.server, cause }))
+                Some(State::Closing(Box::new(Closing { leg, side, server: acking.server, cause })))
             }
             None => {
                 owed::bye(turn, facts, self.leg(side), cause);

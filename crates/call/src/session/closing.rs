@@ -18,7 +18,12 @@ pub(super) struct Closing {
 }
 
 impl Closing {
-    pub(super) fn handle(mut self, facts: &Facts, turn: &mut Turn<'_>, event: Event) -> Option<State> {
+    pub(super) fn handle(
+        mut self: Box<Self>,
+        facts: &Facts,
+        turn: &mut Turn<'_>,
+        event: Event,
+    ) -> Option<State> {
         match event {
             Event::Ack(side, _) if side == self.side => {
                 owed::bye(turn, facts, &mut self.leg, self.cause);

@@ -16,7 +16,7 @@ use sip::{Method, Status};
 /// What is left of it when its target is taken out.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Consult {
-    pub(super) facts: Facts,
+    pub(super) facts: Box<Facts>,
     /// The transferor's leg.
     pub(super) leg: Leg,
     gone: bool,
@@ -26,19 +26,19 @@ impl Consult {
     /// Takes an answered call apart: what waits, and the target's leg. The talking is given back when it is not the one
     /// meant, or something is on its way in it.
     pub(super) fn of(
-        facts: Facts,
-        mut talking: Talking,
+        facts: Box<Facts>,
+        mut talking: Box<Talking>,
         replaces: &Replaces,
-    ) -> Result<(Consult, Leg), Box<(Facts, Talking)>> {
+    ) -> Result<(Consult, Leg), (Box<Facts>, Box<Talking>)> {
         let of_caller = replaces.names(&talking.caller);
         let named = of_caller || replaces.names(&talking.called);
         if !named || !talking.is_settled() || replaces.early_only {
-            return Err(Box::new((facts, talking)));
+            return Err((facts, talking));
         }
         // Questions on their way are answered to nobody; both legs are asked anew later.
         talking.caller.watch.wake();
         talking.called.watch.wake();
-        let Talking { caller, called, .. } = talking;
+        let Talking { caller, called, .. } = *talking;
         let (leg, target) = if of_caller { (caller, called) } else { (called, caller) };
         Ok((Consult { facts, leg, gone: false }, target))
     }
@@ -79,7 +79,7 @@ impl Consult {
         let of_caller = leg.side == super::Side::Caller;
         let (caller, called) = if of_caller { (leg, target) } else { (target, leg) };
         let talking = Talking { caller, called, acking: None, modify: None, unconfirmed: None };
-        turn.ask(Ask::Keep(Box::new(Session { facts, state: State::Talking(talking) })));
+        turn.ask(Ask::Keep(Box::new(Session { facts, state: State::Talking(Box::new(talking)) })));
     }
 
     /// Its target is joined to somebody else: its record is written, its transferor parts.

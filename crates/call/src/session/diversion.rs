@@ -117,7 +117,7 @@ impl Branch {
 impl Offering {
     /// Where a diverted branch leads: it rings there, in place of the phone that sent it on.
     pub(super) fn diverted(
-        mut self,
+        mut self: Box<Self>,
         facts: &mut Facts,
         turn: &mut Turn<'_>,
         routed: Routed,

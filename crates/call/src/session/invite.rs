@@ -97,7 +97,7 @@ pub(crate) fn begin(
         offering.refuse(&facts, turn, cause, EndedBy::System);
         return None;
     }
-    Some(Session { facts, state: State::Offering(offering) })
+    Some(Session { facts: Box::new(facts), state: State::Offering(Box::new(offering)) })
 }
 
 /// When these targets have not answered.

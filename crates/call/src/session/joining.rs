@@ -406,7 +406,7 @@ fn taken(
     session: Session,
 ) -> Option<Taken> {
     let Session { facts: its_facts, state } = session;
-    let put_back = |turn: &mut Turn<'_>, facts: Facts, state: State| {
+    let put_back = |turn: &mut Turn<'_>, facts: Box<Facts>, state: State| {
         turn.ask(Ask::Keep(Box::new(Session { facts, state })));
         None
     };
@@ -423,10 +423,7 @@ fn taken(
                     turn.core.bind_tag(consult.leg.dialog.local_tag(), facts.call, by);
                     Some((Found::Talking { leg: Box::new(leg) }, party, Some(Box::new(consult))))
                 }
-                Err(back) => {
-                    let (facts, talking) = *back;
-                    put_back(turn, facts, State::Talking(talking))
-                }
+                Err((facts, talking)) => put_back(turn, facts, State::Talking(talking)),
             }
         }
         State::Offering(offering) => {
@@ -435,14 +432,14 @@ fn taken(
                 return put_back(turn, its_facts, State::Offering(offering));
             }
             let party = its_facts.called.clone();
-            Some((adopt(facts, turn, by, its_facts, offering), party, None))
+            Some((adopt(facts, turn, by, &its_facts, *offering), party, None))
         }
         state => put_back(turn, its_facts, state),
     }
 }
 
 /// The target still rings: the ringing goes on in this call, and the transferor's own call is over.
-fn adopt(facts: &Facts, turn: &mut Turn<'_>, by: Side, its_facts: Facts, mut offering: Offering) -> Found {
+fn adopt(facts: &Facts, turn: &mut Turn<'_>, by: Side, its_facts: &Facts, mut offering: Offering) -> Found {
     let mut branches = std::mem::take(&mut offering.branches);
     branches.retain(|branch| branch.end().is_none());
     for branch in &mut branches {
@@ -455,7 +452,7 @@ fn adopt(facts: &Facts, turn: &mut Turn<'_>, by: Side, its_facts: Facts, mut off
         }
     }
     let until = offering.ring_until;
-    offering.refuse(&its_facts, turn, Cause::Cancelled, record::EndedBy::Caller);
+    offering.refuse(its_facts, turn, Cause::Cancelled, record::EndedBy::Caller);
     turn.ask(Ask::Over(its_facts.call));
     Found::Ringing { branches, until }
 }

@@ -55,7 +55,7 @@ struct Kept<'a> {
 
 #[derive(Deserialize)]
 struct Read {
-    facts: Facts,
+    facts: Box<Facts>,
     caller: Leg,
     called: Leg,
     streams: Vec<(StreamId, Stream)>,
@@ -96,7 +96,7 @@ impl Session {
         if !caller && !called {
             return None;
         }
-        let Talking { caller, called, .. } = &*talking;
+        let Talking { caller, called, .. } = &**talking;
         let streams = desk.of_call(self.facts.call);
         let kept = Kept { version: VERSION, facts: &self.facts, caller, called, streams };
         let bytes = serde_json::to_vec(&kept).ok()?;
@@ -118,7 +118,7 @@ impl Session {
         caller.begin_again(now);
         called.begin_again(now);
         let talking = Talking { caller, called, acking: None, modify: None, unconfirmed: None };
-        Ok(Restored { session: Session { facts, state: State::Talking(talking) }, streams })
+        Ok(Restored { session: Session { facts, state: State::Talking(Box::new(talking)) }, streams })
     }
 
     /// Its name at the edge that restores it.

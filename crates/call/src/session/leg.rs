@@ -7,8 +7,10 @@ use super::Side;
 use super::watch::Watch;
 use crate::core::{SDP, Turn};
 use crate::hop::Hop;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use sip::{Dialog, Flow, Message, Name};
+use std::ops::Deref;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// One leg.
@@ -27,9 +29,9 @@ pub(crate) struct Leg {
     /// What its other end can do.
     pub(crate) can: Can,
     /// The last session description that it sent and that was agreed.
-    pub(crate) said: Option<String>,
+    pub(crate) said: Option<Words>,
     /// The last one that it was sent.
-    pub(crate) told: Option<String>,
+    pub(crate) told: Option<Words>,
     /// Something of it is not yet on disk as it is (see `kept`).
     #[serde(skip)]
     pub(crate) unkept: bool,
@@ -88,12 +90,52 @@ impl Leg {
     }
 }
 
+/// A session description that was agreed. Copies share it, since what one leg said the other was told.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Words {
+    text: Arc<str>,
+    rests: bool,
+}
+
+impl Words {
+    /// A session description.
+    pub(crate) fn of(text: &str) -> Words {
+        let says = |line: &str| matches!(line, "a=sendonly" | "a=inactive" | "c=IN IP4 0.0.0.0");
+        Words { text: text.into(), rests: text.lines().any(|line| says(line.trim_end())) }
+    }
+
+    /// True when its phone wants to hear nothing (RFC 3264 § 8.4), in the form of old phones too.
+    pub(crate) fn rest(&self) -> bool {
+        self.rests
+    }
+}
+
+impl Deref for Words {
+    type Target = str;
+
+    fn deref(&self) -> &str {
+        &self.text
+    }
+}
+
+impl Serialize for Words {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.text)
+    }
+}
+
+impl<'de> Deserialize<'de> for Words {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Words, D::Error> {
+        String::deserialize(deserializer).map(|text| Words::of(&text))
+    }
+}
+
 /// The session description of a message.
-pub(super) fn words_of(message: &Message) -> Option<String> {
-    if message.body().is_empty() || message.content_type().as_deref() != Some(SDP) {
+pub(super) fn words_of(message: &Message) -> Option<Words> {
+    if message.body().is_empty() || !message.has_type(SDP) {
         return None;
     }
-    String::from_utf8(message.body().to_vec()).ok()
+    std::str::from_utf8(message.body()).ok().map(Words::of)
 }
 
 /// `from` has said what `message` holds, and `to` was told it.

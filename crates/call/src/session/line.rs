@@ -1,7 +1,7 @@
 //! What a call is on the lines of our own subscribers: for each side whose other end is a phone here, one call in the
 //! states of RFC 4235. The far side of a call across members is told by its own edge.
 
-use super::leg::Leg;
+use super::leg::{Leg, Words};
 use super::offering::{Offering, Reached};
 use super::talking::Talking;
 use super::{Facts, Session, Side, State};
@@ -118,9 +118,6 @@ impl Facts {
     }
 }
 
-/// True when the phone of this leg wants to hear nothing (RFC 3264 § 8.4), in the form of old phones too.
 fn has_on_hold(leg: &Leg) -> bool {
-    leg.said.as_deref().is_some_and(|words| {
-        words.lines().any(|line| matches!(line.trim_end(), "a=sendonly" | "a=inactive" | "c=IN IP4 0.0.0.0"))
-    })
+    leg.said.as_ref().is_some_and(Words::rest)
 }

@@ -22,7 +22,7 @@ const ASK_AGAIN: Duration = Duration::from_secs(10);
 
 impl Talking {
     /// Asks the legs that are due.
-    pub(super) fn check(mut self, facts: &mut Facts, turn: &mut Turn<'_>) -> Option<State> {
+    pub(super) fn check(mut self: Box<Self>, facts: &mut Facts, turn: &mut Turn<'_>) -> Option<State> {
         let settled = self.is_settled();
         for side in [Side::Caller, Side::Called] {
             let unacknowledged = self.acking.is_some();
@@ -45,7 +45,7 @@ impl Talking {
 
     /// What a leg said to it.
     pub(super) fn checked(
-        mut self,
+        mut self: Box<Self>,
         facts: &mut Facts,
         turn: &mut Turn<'_>,
         side: Side,
@@ -79,7 +79,7 @@ impl Talking {
         Some(State::Talking(self))
     }
 
-    fn lost(self, facts: &Facts, turn: &mut Turn<'_>) -> Option<State> {
+    fn lost(self: Box<Self>, facts: &Facts, turn: &mut Turn<'_>) -> Option<State> {
         self.end(facts, turn, Cause::LostPhone, EndedBy::System)
     }
 }

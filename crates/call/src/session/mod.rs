@@ -94,26 +94,23 @@ impl Side {
 /// One call.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Session {
-    facts: Facts,
+    facts: Box<Facts>,
     state: State,
 }
 
+/// Each in a box: a session is moved several times an event.
 #[derive(Debug, Serialize, Deserialize)]
-#[expect(
-    clippy::large_enum_variant,
-    reason = "a session is moved once an event, and nearly all of them talk"
-)]
 enum State {
     /// The INVITE is with one or more phones, or with the cluster.
-    Offering(Offering),
+    Offering(Box<Offering>),
     /// Answered.
-    Talking(Talking),
+    Talking(Box<Talking>),
     /// The called party hung up before the caller's ACK: the caller's BYE has to wait for it.
-    Closing(Closing),
+    Closing(Box<Closing>),
     /// Answered, and one side is transferring the other.
     Transferring(Box<Transferring>),
     /// A leg that has transferred its call away.
-    Parting(Parting),
+    Parting(Box<Parting>),
     /// Ringing, and another phone is about to take it.
     PickingUp(Box<PickingUp>),
     /// Answered, and another phone is about to take a side of it.
@@ -320,14 +317,14 @@ impl Facts {
         }
     }
 
-    /// Shows the call as it is now.
+    /// The call is another one to look at.
     pub(crate) fn show(&self, turn: &mut Turn<'_>) {
-        turn.out.push(Output::CallChanged(self.view(self.progress())));
+        turn.out.push(Output::CallChanged(self.call));
     }
 
     /// Writes the call's one record.
     pub(crate) fn end(&self, turn: &mut Turn<'_>, cause: Cause, ended_by: EndedBy) {
-        turn.out.push(Output::CallChanged(self.view(Progress::Ended)));
+        self.show(turn);
         let record = CallRecord {
             session: self.session.clone(),
             member: turn.core.config.member,

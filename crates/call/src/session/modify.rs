@@ -92,7 +92,7 @@ impl Talking {
 
     /// What became of a request that was passed on.
     pub(super) fn passed(
-        mut self,
+        mut self: Box<Self>,
         facts: &mut Facts,
         turn: &mut Turn<'_>,
         passed: &Passed,
@@ -133,7 +133,7 @@ impl Talking {
     }
 
     fn pass_failed(
-        mut self,
+        mut self: Box<Self>,
         facts: &mut Facts,
         turn: &mut Turn<'_>,
         passed: &Passed,

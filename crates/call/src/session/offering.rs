@@ -69,7 +69,12 @@ pub(super) enum Reached {
 }
 
 impl Offering {
-    pub(super) fn handle(mut self, facts: &mut Facts, turn: &mut Turn<'_>, event: Event) -> Option<State> {
+    pub(super) fn handle(
+        mut self: Box<Self>,
+        facts: &mut Facts,
+        turn: &mut Turn<'_>,
+        event: Event,
+    ) -> Option<State> {
         match event {
             Event::Cancelled(_) | Event::HangUp => {
                 let cancelled = matches!(event, Event::Cancelled(_));
@@ -110,7 +115,7 @@ impl Offering {
         }
     }
 
-    fn tick(mut self, facts: &mut Facts, turn: &mut Turn<'_>) -> Option<State> {
+    fn tick(mut self: Box<Self>, facts: &mut Facts, turn: &mut Turn<'_>) -> Option<State> {
         if turn.now >= self.ring_until {
             self.refuse(facts, turn, Cause::NoAnswer, EndedBy::System);
             return None;
@@ -130,7 +135,7 @@ impl Offering {
     }
 
     fn response(
-        mut self,
+        mut self: Box<Self>,
         facts: &mut Facts,
         turn: &mut Turn<'_>,
         key: &ClientKey,
@@ -156,7 +161,7 @@ impl Offering {
 
     /// A branch says no, or "not like this", or "ask there".
     fn refused(
-        mut self,
+        mut self: Box<Self>,
         facts: &mut Facts,
         turn: &mut Turn<'_>,
         key: &ClientKey,
@@ -189,7 +194,7 @@ impl Offering {
     }
 
     pub(super) fn branch_failed(
-        mut self,
+        mut self: Box<Self>,
         facts: &mut Facts,
         turn: &mut Turn<'_>,
         key: &ClientKey,
@@ -202,7 +207,11 @@ impl Offering {
     }
 
     /// Refuses when all branches have failed, or one has spoken for all (a 6xx of RFC 3261 § 16.7).
-    pub(super) fn go_on_or_refuse(mut self, facts: &mut Facts, turn: &mut Turn<'_>) -> Option<State> {
+    pub(super) fn go_on_or_refuse(
+        mut self: Box<Self>,
+        facts: &mut Facts,
+        turn: &mut Turn<'_>,
+    ) -> Option<State> {
         let ends = || self.branches.iter().map(|branch| branch.end());
         let declined = ends().flatten().any(|cause| cause == Cause::Declined);
         let open = ends().any(|end| end.is_none());
@@ -269,7 +278,12 @@ impl Offering {
     }
 
     /// A request inside a dialog that nobody has answered yet.
-    fn early_request(mut self, facts: &mut Facts, turn: &mut Turn<'_>, asked: &Asked) -> Option<State> {
+    fn early_request(
+        mut self: Box<Self>,
+        facts: &mut Facts,
+        turn: &mut Turn<'_>,
+        asked: &Asked,
+    ) -> Option<State> {
         let Asked { side, key, message, .. } = asked;
         let Some(leg) = self.early_leg(asked) else {
             turn.answer(key, message, Status::NO_SUCH_CALL);
@@ -350,7 +364,7 @@ impl Offering {
     }
 
     /// What nobody has taken yet will not be taken now. What rings, rings on (DESIGN § 2).
-    fn cluster_down(mut self, facts: &mut Facts, turn: &mut Turn<'_>) -> Option<State> {
+    fn cluster_down(mut self: Box<Self>, facts: &mut Facts, turn: &mut Turn<'_>) -> Option<State> {
         for branch in &mut self.branches {
             if branch.hop.is_cluster() && branch.reached == Reached::Nothing {
                 branch.give_up(turn);

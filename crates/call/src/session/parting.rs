@@ -22,16 +22,21 @@ pub(super) struct Parting {
 
 /// `leg` leaves its call and has one of its own from now on.
 pub(super) fn part(turn: &mut Turn<'_>, facts: &Facts, mut leg: Leg) {
-    let mut facts = facts.clone();
+    let mut facts = Box::new(facts.clone());
     facts.call = turn.core.name_call();
     leg.side = Side::Caller;
     turn.core.bind_tag(leg.dialog.local_tag(), facts.call, leg.side);
     let parting = Parting { leg, until: turn.now + PATIENCE };
-    turn.ask(Ask::Keep(Box::new(Session { facts, state: State::Parting(parting) })));
+    turn.ask(Ask::Keep(Box::new(Session { facts, state: State::Parting(Box::new(parting)) })));
 }
 
 impl Parting {
-    pub(super) fn handle(mut self, facts: &Facts, turn: &mut Turn<'_>, event: Event) -> Option<State> {
+    pub(super) fn handle(
+        mut self: Box<Self>,
+        facts: &Facts,
+        turn: &mut Turn<'_>,
+        event: Event,
+    ) -> Option<State> {
         match event {
             Event::Request(asked) => {
                 if !accept(turn, &mut self.leg, &asked) {

@@ -8,7 +8,7 @@
 //! Across members the INVITE is handed on with its Replaces, and the edge of the ringing phone does all this.
 
 use super::exchange::{accept, later, request_on};
-use super::leg::{Leg, agreed, words_of};
+use super::leg::{Leg, Words, agreed, words_of};
 use super::offering::Offering;
 use super::refer::Replaces;
 use super::talking::{Acking, Onward, Talking};
@@ -37,7 +37,7 @@ pub(crate) struct PickUp {
 /// A call that rings while another phone is about to take it.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct PickingUp {
-    pub(super) offering: Offering,
+    pub(super) offering: Box<Offering>,
     /// Whose phone rang.
     from: Party,
     to: Party,
@@ -89,7 +89,7 @@ impl PickUp {
         let answer = identity::sign_response(turn, facts, leg.side, &leg.hop, answer);
         let answer = watch::grant(turn, leg, &self.invite, answer).body(SDP, words.as_bytes());
         leg.dialog.confirmed();
-        leg.told = Some(words.to_owned());
+        leg.told = Some(Words::of(words));
         turn.respond(&self.key, answer);
     }
 
@@ -100,7 +100,12 @@ impl PickUp {
 
 impl Offering {
     /// Somebody wants this call.
-    pub(super) fn picked_up(self, facts: &mut Facts, turn: &mut Turn<'_>, pick_up: &PickUp) -> Option<State> {
+    pub(super) fn picked_up(
+        self: Box<Self>,
+        facts: &mut Facts,
+        turn: &mut Turn<'_>,
+        pick_up: &PickUp,
+    ) -> Option<State> {
         let rings = |early: &Leg| pick_up.names(early);
         let branch = self.branches.iter().find(|branch| branch.early.as_ref().is_some_and(rings));
         let Some(from) = branch.map(|branch| branch.party.clone()) else {
@@ -113,7 +118,7 @@ impl Offering {
         }
         let offer = words_of(&self.caller.invite);
         let words = match (words_of(&pick_up.invite), &offer) {
-            (Some(theirs), Some(_)) => Some(resting(&theirs)),
+            (Some(theirs), Some(_)) => Some(Words::of(&resting(&theirs))),
             (None, Some(offer)) => Some(offer.clone()),
             // Nobody has offered anything that could be answered now.
             (_, None) => None,
@@ -262,13 +267,13 @@ impl PickingUp {
             first: true,
             onward: None,
         };
-        Some(State::Talking(Talking {
+        Some(State::Talking(Box::new(Talking {
             caller: offering.caller.leg,
             called: leg,
             acking: Some(acking),
             modify: None,
             unconfirmed: None,
-        }))
+        })))
     }
 
     /// The phone that wanted it does not take it: it rings on.
@@ -282,7 +287,7 @@ impl PickingUp {
 /// A call that is talked in while another phone is about to take a side of it.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Taking {
-    pub(super) talking: Talking,
+    pub(super) talking: Box<Talking>,
     /// The side that is taken.
     side: Side,
     pick_up: PickUp,
@@ -292,7 +297,7 @@ pub(super) struct Taking {
 impl Talking {
     /// Somebody wants a side of this call.
     pub(super) fn picked_up(
-        mut self,
+        mut self: Box<Self>,
         facts: &mut Facts,
         turn: &mut Turn<'_>,
         pick_up: PickUp,
@@ -417,13 +422,13 @@ impl Taking {
 impl Talking {
     /// A phone has a side from now on, and the one before is hung up.
     fn taken_by(
-        mut self,
+        mut self: Box<Self>,
         facts: &mut Facts,
         turn: &mut Turn<'_>,
         side: Side,
         pick_up: PickUp,
         words: &str,
-    ) -> Talking {
+    ) -> Box<Talking> {
         let Some(mut leg) = pick_up.leg(turn, facts, side) else {
             pick_up.refuse(turn, Status::BAD_REQUEST);
             return self;

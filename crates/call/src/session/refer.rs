@@ -95,7 +95,7 @@ impl Report {
 
 /// A REFER of one side: taken, or refused with the call as it was.
 pub(super) fn refer(
-    mut talking: Talking,
+    mut talking: Box<Talking>,
     facts: &mut Facts,
     turn: &mut Turn<'_>,
     asked: &Asked,

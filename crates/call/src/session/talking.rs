@@ -54,7 +54,12 @@ impl Talking {
         }
     }
 
-    pub(super) fn handle(mut self, facts: &mut Facts, turn: &mut Turn<'_>, event: Event) -> Option<State> {
+    pub(super) fn handle(
+        mut self: Box<Self>,
+        facts: &mut Facts,
+        turn: &mut Turn<'_>,
+        event: Event,
+    ) -> Option<State> {
         match event {
             Event::Request(asked) => return self.request(facts, turn, &asked),
             Event::Ack(side, ack) => self.acknowledged(facts, turn, side, &ack),
@@ -81,7 +86,7 @@ impl Talking {
         Some(State::Talking(self))
     }
 
-    fn request(mut self, facts: &mut Facts, turn: &mut Turn<'_>, asked: &Asked) -> Option<State> {
+    fn request(mut self: Box<Self>, facts: &mut Facts, turn: &mut Turn<'_>, asked: &Asked) -> Option<State> {
         let Asked { side, key, message, .. } = asked;
         if !accept(turn, self.leg(*side), asked) {
             return Some(State::Talking(self));
@@ -120,7 +125,12 @@ impl Talking {
     }
 
     /// The one that asked never acknowledged the answer: it is gone (RFC 3261 § 13.3.1.4).
-    fn unacknowledged(mut self, facts: &mut Facts, turn: &mut Turn<'_>, key: &ServerKey) -> Option<State> {
+    fn unacknowledged(
+        mut self: Box<Self>,
+        facts: &mut Facts,
+        turn: &mut Turn<'_>,
+        key: &ServerKey,
+    ) -> Option<State> {
         match self.acking.take_if(|acking| acking.server == *key) {
             // Of a member a cut may have kept the ACK, and the call stood before.
             Some(acking) if !acking.first && self.leg(acking.asker).hop.is_cluster() => {

@@ -31,7 +31,7 @@ use std::time::Duration;
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Transferring {
     /// The call as it was.
-    pub(super) talking: Talking,
+    pub(super) talking: Box<Talking>,
     pub(super) transfer: Transfer,
 }
 

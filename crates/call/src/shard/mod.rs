@@ -489,22 +489,36 @@ impl Shard {
 
     /// Hands an event to a session and keeps its next state.
     fn tell(&mut self, step: &mut Step<'_>, call: CallId, event: Event) {
-        let Some(session) = self.take(call) else { return };
+        let Some(session) = self.sessions.remove(&call) else { return };
+        let due = session.deadline();
         match session.handle(&mut self.turn(step), event) {
             Some(mut next) => {
                 self.write(step, call, &mut next);
-                self.keep(call, next);
+                // One that is past stands no more in the set, or soon will not.
+                if next.deadline() != due || due.is_some_and(|due| due <= step.now) {
+                    self.wake(call, due, next.deadline());
+                }
+                self.sessions.insert(call, next);
                 self.tell_lines(step, call);
             }
-            None => self.forget(step, call),
+            None => {
+                self.wake(call, due, None);
+                self.forget(step, call);
+            }
         }
+    }
+
+    /// A session wants its next tick at another time.
+    fn wake(&mut self, call: CallId, before: Option<Duration>, now: Option<Duration>) {
+        if let Some(before) = before {
+            self.deadlines.remove(&(before, call));
+        }
+        self.deadlines.extend(now.map(|due| (due, call)));
     }
 
     fn take(&mut self, call: CallId) -> Option<Session> {
         let session = self.sessions.remove(&call)?;
-        if let Some(due) = session.deadline() {
-            self.deadlines.remove(&(due, call));
-        }
+        self.wake(call, session.deadline(), None);
         Some(session)
     }
 
@@ -546,9 +560,7 @@ impl Shard {
     }
 
     pub(crate) fn keep(&mut self, call: CallId, session: Session) {
-        if let Some(due) = session.deadline() {
-            self.deadlines.insert((due, call));
-        }
+        self.wake(call, None, session.deadline());
         self.sessions.insert(call, session);
     }
 

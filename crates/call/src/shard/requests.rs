@@ -138,5 +138,5 @@ fn is_allowed(method: &Method) -> bool {
 fn is_sdp(message: &Message) -> bool {
     let coding = message.header(Name::ContentEncoding);
     let plain = coding.is_none_or(|coding| coding.eq_ignore_ascii_case("identity"));
-    plain && message.content_type().as_deref() == Some(SDP)
+    plain && message.has_type(SDP)
 }

@@ -1,6 +1,6 @@
 //! The values that go into the two halves of a member and come out of them.
 
-use call::{BindingChange, CallId, CallRecord, CallView, DialogChange, Messages};
+use call::{BindingChange, CallId, CallRecord, DialogChange, Messages};
 use cluster::{CloseReason, Conn, Lamp, LiveBinding, LiveLine, LogEntry, Peer};
 use media::relay::{Order, Report};
 use model::{Change, Extension, MemberNumber, Position, Record};
@@ -75,8 +75,8 @@ pub enum CallOutput {
     KeepRecord(CallRecord),
     /// For the link side.
     ToLink(CallNotice),
-    /// A call in progress changed.
-    CallChanged(CallView),
+    /// A call in progress changed, or ended.
+    CallChanged(CallId),
     /// The bindings of another member changed.
     BindingsChanged(MemberNumber),
     /// What the relay of a call's media is told.

@@ -75,7 +75,7 @@ impl Teller {
                     let (then, then_members) = (Vec::new(), Vec::new());
                     out.push(CallOutput::KeepDialog { change, then, then_members });
                 }
-                call::Output::CallChanged(view) => out.push(CallOutput::CallChanged(view)),
+                call::Output::CallChanged(call) => out.push(CallOutput::CallChanged(call)),
                 call::Output::Ended(record) => self.keep(record, out),
                 call::Output::Media(order) => out.push(CallOutput::Media(order)),
                 call::Output::Fault(fault) => out.push(CallOutput::Fault(fault)),

@@ -131,8 +131,10 @@ fn size(message: &Kept) -> usize {
 }
 
 /// The Call-ID of a message we wrote: it is in UTF-8, and no line is folded.
-fn call_id_of(bytes: &[u8]) -> Option<&str> {
-    bytes.split(|byte| *byte == b'\n').skip(1).take_while(|line| line.len() > 1).find_map(|line| {
+pub(crate) fn call_id_of(bytes: &[u8]) -> Option<&str> {
+    let may_be = |line: &&[u8]| line.first().is_some_and(|byte| byte.eq_ignore_ascii_case(&b'c'));
+    let lines = bytes.split(|byte| *byte == b'\n').skip(1).take_while(|line| line.len() > 1);
+    lines.filter(may_be).find_map(|line| {
         let (name, value) = std::str::from_utf8(line).ok()?.split_once(':')?;
         name.eq_ignore_ascii_case("call-id").then(|| value.trim())
     })

@@ -282,7 +282,7 @@ impl World {
                     self.write(number, Write::Record(record));
                 }
             }
-            CallOutput::CallChanged(view) => self.ledger.seen(number, &view),
+            CallOutput::CallChanged(call) => self.look_at(number, call),
             CallOutput::Media(order) => self.relay_media(number, order),
             CallOutput::Fault(fault) => {
                 self.trace.note(self.now, || format!("n{number} fault {fault}"));
@@ -340,6 +340,15 @@ impl World {
             process.calls.edge().calls().into_iter().map(|view| view.call).collect();
         for call in calls {
             self.tell(number, Input::Calls(CallInput::HangUp(call)));
+        }
+    }
+
+    /// A call has changed: how far has it come?
+    fn look_at(&mut self, number: u16, call: call::CallId) {
+        let process = self.hosts.get(&number).and_then(|host| host.process.as_ref());
+        let calls = process.map(|process| process.calls.edge().calls()).unwrap_or_default();
+        if let Some(view) = calls.iter().find(|view| view.call == call) {
+            self.ledger.seen(number, view);
         }
     }
 

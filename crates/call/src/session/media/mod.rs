@@ -312,7 +312,8 @@ fn try_other_keying(
     key: &ClientKey,
     tag: &str,
 ) -> bool {
-    let State::Offering(Offering { branches, .. }) = state else { return false };
+    let State::Offering(offering) = state else { return false };
+    let Offering { branches, .. } = &mut **offering;
     let Some(branch) = branches.iter_mut().find(|branch| branch.key == *key) else { return false };
     let Some(route) = facts.media.routes.get_mut(tag) else { return false };
     // Beyond the cluster the edge of that phone has tried it.
@@ -353,7 +354,7 @@ fn warning(refusal: Refusal) -> String {
 }
 
 fn has_words(message: &Message) -> bool {
-    !message.body().is_empty() && message.content_type().as_deref() == Some(SDP)
+    !message.body().is_empty() && message.has_type(SDP)
 }
 
 /// The message with another description, or as it is.

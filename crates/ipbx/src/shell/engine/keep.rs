@@ -3,10 +3,11 @@
 use super::{Counters, Surroundings};
 use crate::member::PhoneSend;
 use crate::shell::records::Unlogged;
+use crate::trace::call_id_of;
 use call::{BindingChange, CallRecord, DialogChange};
 use model::MemberNumber;
-use std::collections::hash_map::RandomState;
-use std::collections::{HashSet, VecDeque};
+use std::collections::hash_map::{Entry, RandomState};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::hash::BuildHasher as _;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -29,14 +30,12 @@ pub(super) struct Keeper {
     then_members: Vec<(MemberNumber, Vec<u8>)>,
     records: Vec<Unlogged>,
     promised: Promised,
-    /// The batch has a change of a call, or what must not overtake one.
-    has_calls: bool,
-    /// Such batches whose write is not over.
-    calls_unwritten: Arc<AtomicUsize>,
+    /// The dialogs that `then` and `then_members` have messages of.
+    dialogs: Vec<u64>,
 }
 
-/// Answers that are with the disk: a transaction that repeats one meanwhile must not overtake it. They are known by a keyed
-/// hash.
+/// Messages that are with the disk: a transaction that repeats one meanwhile must not overtake it, nor what is said later
+/// in the same dialog. They and their Call-IDs are known by a keyed hash.
 #[derive(Clone, Default)]
 struct Promised {
     shared: Arc<Waiting>,
@@ -49,12 +48,16 @@ struct Waiting {
     unwritten: AtomicUsize,
     /// Those and what could not be kept.
     names: AtomicUsize,
+    /// Messages of calls among them that are not sent yet.
+    of_calls: AtomicUsize,
     answers: Mutex<Answers>,
 }
 
 #[derive(Default)]
 struct Answers {
     names: HashSet<u64>,
+    /// Dialogs with messages that are not sent yet, and how many.
+    dialogs: HashMap<u64, usize>,
     /// What could not be kept, and when: their transactions end, and then nothing repeats them any more.
     broken: VecDeque<(Instant, u64)>,
 }
@@ -106,6 +109,37 @@ impl Promised {
         self.shared.names.store(answers.names.len(), Ordering::Relaxed);
     }
 
+    /// A message of a call waits. Returns the name of its dialog.
+    fn enter(&self, message: &[u8]) -> u64 {
+        let dialog = self.dialog(message);
+        self.shared.of_calls.fetch_add(1, Ordering::Relaxed);
+        *self.lock().dialogs.entry(dialog).or_default() += 1;
+        dialog
+    }
+
+    /// Messages of these dialogs are on their way, or never will be.
+    fn leave(&self, dialogs: &[u64]) {
+        let mut answers = self.lock();
+        for dialog in dialogs {
+            if let Entry::Occupied(mut waiting) = answers.dialogs.entry(*dialog) {
+                *waiting.get_mut() -= 1;
+                if *waiting.get() == 0 {
+                    waiting.remove();
+                }
+            }
+        }
+        self.shared.of_calls.fetch_sub(dialogs.len(), Ordering::Release);
+    }
+
+    fn has_before(&self, message: &[u8]) -> bool {
+        self.shared.of_calls.load(Ordering::Acquire) > 0
+            && self.lock().dialogs.contains_key(&self.dialog(message))
+    }
+
+    fn dialog(&self, message: &[u8]) -> u64 {
+        self.hasher.hash_one(call_id_of(message))
+    }
+
     fn lock(&self) -> MutexGuard<'_, Answers> {
         self.shared.answers.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -120,8 +154,7 @@ impl Keeper {
             then_members: Vec::new(),
             records: Vec::new(),
             promised: Promised::default(),
-            has_calls: false,
-            calls_unwritten: Arc::default(),
+            dialogs: Vec::new(),
         }
     }
 
@@ -160,28 +193,26 @@ impl Keeper {
         if let Err(fault) = kept {
             tracing::error!(%fault, "a call cannot be kept over a restart");
         }
-        then.iter().for_each(|send| self.promised.hold(send));
-        self.then.extend(then);
-        self.then_members.extend(then_members);
-        self.has_calls = true;
+        then.into_iter().for_each(|send| self.queue(send));
+        then_members.into_iter().for_each(|(to, bytes)| self.queue_member(to, bytes));
     }
 
-    /// True while messages of a call wait for the disk: what is said later must not overtake them (a BYE its ACK).
-    pub(super) fn is_behind(&self) -> bool {
-        self.has_calls || self.calls_unwritten.load(Ordering::Acquire) > 0
+    /// True while messages of the same dialog wait for the disk: what is said later must not overtake them (a BYE its ACK).
+    pub(super) fn is_behind(&self, message: &[u8]) -> bool {
+        self.promised.has_before(message)
     }
 
     /// Queues a message to a phone behind those that wait.
     pub(super) fn queue(&mut self, send: PhoneSend) {
         self.promised.hold(&send);
+        self.dialogs.push(self.promised.enter(&send.bytes));
         self.then.push(send);
-        self.has_calls = true;
     }
 
     /// Queues a message to a member behind those that wait.
     pub(super) fn queue_member(&mut self, to: MemberNumber, bytes: Vec<u8>) {
+        self.dialogs.push(self.promised.enter(&bytes));
         self.then_members.push((to, bytes));
-        self.has_calls = true;
     }
 
     /// The record of a call that ended.
@@ -207,10 +238,7 @@ impl Keeper {
             let (phones, counters) = (around.phones.clone(), Arc::clone(counters));
             let (promised, shard) = (self.promised.clone(), self.shard);
             let (unlogged, log) = (std::mem::take(&mut self.records), around.records.clone());
-            let waiting = std::mem::take(&mut self.has_calls).then(|| Arc::clone(&self.calls_unwritten));
-            if let Some(waiting) = &waiting {
-                waiting.fetch_add(1, Ordering::Relaxed);
-            }
+            let dialogs = std::mem::take(&mut self.dialogs);
             around.live.append_then(batch, move |written| {
                 match written {
                     Ok(()) => {
@@ -224,9 +252,7 @@ impl Keeper {
                         tracing::error!(%fault, "registrations or calls could not be kept: not acknowledged");
                     }
                 }
-                if let Some(waiting) = waiting {
-                    waiting.fetch_sub(1, Ordering::Release);
-                }
+                promised.leave(&dialogs);
                 // Safe or not, the log may still take them.
                 log.log(unlogged);
             });
@@ -257,6 +283,21 @@ mod tests {
         let (local, remote) = ("127.0.0.1:5060".parse().unwrap(), "127.0.0.1:40000".parse().unwrap());
         let flow = Flow { transport: Transport::Udp, local, remote, connection: 0 };
         PhoneSend { flow, bytes: vec![number; 300] }
+    }
+
+    #[test]
+    fn what_is_said_later_waits_in_its_own_dialog_only() {
+        let mut keeper = Keeper::new(0);
+        let message = |call: &str| format!("ACK sip:a SIP/2.0\r\nCall-ID: {call}\r\n\r\n").into_bytes();
+        assert!(!keeper.is_behind(&message("one")));
+        keeper.queue_member(MemberNumber::CLUSTER_SERVER, message("one"));
+        keeper.queue_member(MemberNumber::CLUSTER_SERVER, message("one"));
+        assert!(keeper.is_behind(&message("one")) && !keeper.is_behind(&message("two")));
+        let dialogs = std::mem::take(&mut keeper.dialogs);
+        keeper.promised.leave(&dialogs[..1]);
+        assert!(keeper.is_behind(&message("one")), "one of two is sent");
+        keeper.promised.leave(&dialogs[1..]);
+        assert!(!keeper.is_behind(&message("one")));
     }
 
     #[test]

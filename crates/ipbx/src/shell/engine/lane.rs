@@ -376,9 +376,8 @@ impl Engine {
                 if self.keeper.holds(&send) {
                     return;
                 }
-                if self.keeper.is_behind() && is_call(&send) {
-                    let known = self.circumstances(now, &Hop::Phone(send.flow));
-                    self.trace.keep(known, Kept::Sent(send.bytes.clone()));
+                if is_call(&send) && self.keeper.is_behind(&send.bytes) {
+                    self.trace_sent(now, &send);
                     return self.keeper.queue(send);
                 }
                 self.send(send, is_worth_a_trace);
@@ -392,7 +391,7 @@ impl Engine {
                     udp: false,
                 };
                 self.trace.keep(known, Kept::Sent(bytes.clone()));
-                if self.keeper.is_behind() {
+                if self.keeper.is_behind(&bytes) {
                     return self.keeper.queue_member(to, bytes);
                 }
                 self.around.members.send(to, bytes);
@@ -405,6 +404,7 @@ impl Engine {
                 self.told.bindings = true;
             }
             CallOutput::KeepDialog { change, then, then_members } => {
+                then.iter().for_each(|send| self.trace_sent(now, send));
                 self.keeper.dialog(&change, then, then_members);
             }
             CallOutput::KeepRecord(record) => {
@@ -421,6 +421,11 @@ impl Engine {
                 tracing::warn!(%fault, "the call side reports a fault");
             }
         }
+    }
+
+    fn trace_sent(&mut self, now: Duration, send: &PhoneSend) {
+        let known = self.circumstances(now, &Hop::Phone(send.flow));
+        self.trace.keep(known, Kept::Sent(send.bytes.clone()));
     }
 
     fn send(&mut self, send: PhoneSend, is_worth_a_trace: bool) {
