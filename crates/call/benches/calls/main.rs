@@ -5,7 +5,8 @@
 //! counted. Then the memory of calls that are up, when none of their transactions is left.
 //!
 //! A number as argument runs so many calls and nothing else, for a profiler: in `callgrind` with
-//! `--toggle-collect='*phones*take*'`, the instructions are those of the edge.
+//! `--toggle-collect='calls::phones::take*'` the instructions are those of the edge. The word `held` ends with calls that
+//! are up, for a profiler of memory (`valgrind --tool=dhat`).
 #![expect(clippy::unwrap_used, reason = "a bench that is surprised ends")]
 #![expect(clippy::indexing_slicing, reason = "there is a round")]
 #![expect(clippy::as_conversions, reason = "counts become figures to read")]
@@ -73,6 +74,12 @@ fn main() {
         let mut meter = Meter::default();
         (0..calls).for_each(|_| phones.whole_call(&mut meter));
         println!("{calls} calls");
+        return;
+    }
+    if std::env::args().any(|word| word == "held") {
+        (0..HELD).for_each(|_| drop(phones.answered_call(&mut Meter::default())));
+        phones.wait(TRANSACTIONS_OVER);
+        std::mem::forget(phones);
         return;
     }
     let mut rounds: Vec<f64> = Vec::new();
