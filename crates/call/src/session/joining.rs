@@ -325,8 +325,8 @@ impl Transferring {
     }
 
     /// Both have agreed: they talk, and whoever transferred parts.
-    fn complete(self: Box<Self>, facts: &mut Facts, turn: &mut Turn<'_>, answer: &Message) -> Option<State> {
-        let Transferring { mut talking, mut transfer } = *self;
+    fn complete(self, facts: &mut Facts, turn: &mut Turn<'_>, answer: &Message) -> Option<State> {
+        let Transferring { mut talking, mut transfer } = self;
         let (by, gone) = (transfer.by, transfer.gone);
         let Way::Joining(joining) = transfer.way else { return Some(State::Talking(talking)) };
         let Joining { mut leg, offer, onward, .. } = *joining;

@@ -171,15 +171,15 @@ impl PickingUp {
             }
             (Event::Moved(old, new), _) => {
                 self.leg.moved(old, new);
-                self.as_before(facts, turn, Event::Moved(old, new))
+                self.like_before(facts, turn, Event::Moved(old, new))
             }
-            (event, _) => self.as_before(facts, turn, event),
+            (event, _) => self.like_before(facts, turn, event),
         }
     }
 
     /// What is no business of the pick-up happens to the call that rings. When it is answered or over, the phone comes
     /// too late.
-    fn as_before(self: Box<Self>, facts: &mut Facts, turn: &mut Turn<'_>, event: Event) -> Option<State> {
+    fn like_before(self: Box<Self>, facts: &mut Facts, turn: &mut Turn<'_>, event: Event) -> Option<State> {
         let PickingUp { offering, from, to, mut leg, stage } = *self;
         match offering.handle(facts, turn, event) {
             Some(State::Offering(offering)) => {

@@ -152,13 +152,13 @@ impl Transferring {
             Event::Checked(side, _) if self.transfer.gone && side == self.transfer.by => {
                 self.go_on(facts, turn)
             }
-            event => self.as_before(facts, turn, event),
+            event => self.like_before(facts, turn, event),
         }
     }
 
     /// What is no business of the transfer happens to the call as it was.
-    fn as_before(self: Box<Self>, facts: &mut Facts, turn: &mut Turn<'_>, event: Event) -> Option<State> {
-        let Transferring { talking, mut transfer } = *self;
+    fn like_before(self, facts: &mut Facts, turn: &mut Turn<'_>, event: Event) -> Option<State> {
+        let Transferring { talking, mut transfer } = self;
         match talking.handle(facts, turn, event) {
             Some(State::Talking(talking)) => Box::new(Transferring { talking, transfer }).go_on(facts, turn),
             over => {
@@ -214,9 +214,9 @@ impl Transferring {
             Method::Invite | Method::Update if self.transfer.is_joining() || self.transfer.gone => {
                 self.hold_up(turn, &asked)
             }
-            Method::Options | Method::Bye => self.as_before(facts, turn, Event::Request(asked)),
+            Method::Options | Method::Bye => self.like_before(facts, turn, Event::Request(asked)),
             _ if self.transfer.gone => self.hold_up(turn, &asked),
-            _ => self.as_before(facts, turn, Event::Request(asked)),
+            _ => self.like_before(facts, turn, Event::Request(asked)),
         }
     }
 
@@ -295,14 +295,14 @@ impl Transferring {
 
     /// It came to nothing. The call is as it was; without its transferor it ends.
     pub(super) fn fail(
-        mut self: Box<Self>,
+        mut self,
         facts: &mut Facts,
         turn: &mut Turn<'_>,
         cause: Cause,
         status: Option<Status>,
     ) -> Option<State> {
         self.tell(facts, turn, status.unwrap_or_else(|| status_of(cause)));
-        let Transferring { mut talking, mut transfer } = *self;
+        let Transferring { mut talking, mut transfer } = self;
         transfer.release(facts, turn, cause);
         if !transfer.gone {
             return Some(State::Talking(talking));
