@@ -1,7 +1,7 @@
 //! What goes into an edge and what comes out of it.
 
 use crate::binding::BindingChange;
-use crate::events::{Line, Messages};
+use crate::events::{Line, Messages, SubscriptionChange};
 use crate::hop::Hop;
 use crate::record::{CallId, CallRecord};
 use crate::session::DialogChange;
@@ -69,6 +69,8 @@ pub enum Output {
     Binding(BindingChange),
     /// Keep this of a call (kill-safe), and only then send what this step sends.
     Dialog(DialogChange),
+    /// Keep this of a lamp (kill-safe), and only then send what this step sends.
+    Subscription(SubscriptionChange),
     /// These lines are so here now: tell the other members.
     Lines(Vec<(Extension, Line)>),
     /// A phone here watches the line of that subscriber, or none does any more: what other members say of it is wanted
@@ -110,6 +112,9 @@ pub enum Fault {
     /// A call that was kept cannot be restored.
     #[error("a call is not restored: {0}")]
     NotRestored(String),
+    /// A subscription that was kept cannot be restored.
+    #[error("a lamp is not restored: {0}")]
+    LampNotRestored(String),
     /// Our own bug: a message that could not be built.
     #[error("a message could not be built: {0}")]
     Unbuildable(String),

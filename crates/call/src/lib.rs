@@ -30,7 +30,7 @@ mod shard;
 
 pub use binding::{Binding, BindingChange, Device};
 pub use edge::{Edge, Front, ThawError, Whom};
-pub use events::{Direction, Lamp, Line, LineCall, Look, Messages, Phase};
+pub use events::{Direction, Lamp, Line, LineCall, Look, Messages, Phase, SubscriptionChange};
 pub use hop::Hop;
 pub use io::{ClusterSide, Fault, Input, MemberLines, Output};
 pub use location::{Location, Whereabouts};

@@ -118,6 +118,7 @@ struct Loaded {
     records: Vec<Record>,
     bindings: Vec<Binding>,
     calls: Vec<Vec<u8>>,
+    subscriptions: Vec<Vec<u8>>,
 }
 
 impl Running {
@@ -298,8 +299,11 @@ fn load(ground: &Ground, role: &Role) -> Result<Loaded, StartError> {
     let snapshot = ground.store.snapshot()?;
     let bindings = ground.live.read(Shelf::BINDING)?;
     let bindings = bindings.iter().filter_map(|kept| serde_json::from_slice(&kept.value).ok()).collect();
-    let calls = ground.live.read(Shelf::DIALOG)?.into_iter().map(|kept| kept.value).collect();
-    Ok(Loaded { position: snapshot.position, records: snapshot.records, bindings, calls })
+    let values = |shelf| -> Result<Vec<Vec<u8>>, StoreError> {
+        Ok(ground.live.read(shelf)?.into_iter().map(|kept| kept.value).collect())
+    };
+    let (calls, subscriptions) = (values(Shelf::DIALOG)?, values(Shelf::SUBSCRIPTION)?);
+    Ok(Loaded { position: snapshot.position, records: snapshot.records, bindings, calls, subscriptions })
 }
 
 /// The names of the frozen edge and of its media in the store.
@@ -355,9 +359,12 @@ fn call_side(
 /// The call side with the registrations and answered calls on disk, as after `kill -9`.
 fn restored(now: Duration, config: CallSideConfig, first: &mut Vec<CallOutput>) -> CallSide {
     let side = CallSide::new(now, config, first);
-    let calls = side.edge().calls().len();
+    let (calls, lamps) = (side.edge().calls().len(), side.edge().subscriptions());
     if calls > 0 {
         tracing::info!(calls, "calls of the process before go on");
+    }
+    if lamps > 0 {
+        tracing::info!(lamps, "lamps of the process before go on");
     }
     side
 }
@@ -373,8 +380,8 @@ fn call_config(ground: &Ground, role: &Role, loaded: Loaded) -> Result<CallSideC
     edge.aliases.push("localhost".to_owned());
     edge.shards = ground.config.sip_shards;
     edge.media = ground.config.media.settings();
-    let Loaded { records, bindings, calls, .. } = loaded;
-    Ok(CallSideConfig { cluster, edge, seed: random()?, records, bindings, calls })
+    let Loaded { records, bindings, calls, subscriptions, .. } = loaded;
+    Ok(CallSideConfig { cluster, edge, seed: random()?, records, bindings, calls, subscriptions })
 }
 
 fn dialler(ground: &Ground, role: &Role) -> Result<Option<Dialler>, StartError> {

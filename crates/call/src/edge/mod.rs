@@ -12,7 +12,7 @@ pub use front::{Front, Whom};
 
 use crate::binding::Binding;
 use crate::core::{Core, Held, Keys};
-use crate::events::{Lamp, Line};
+use crate::events::{Lamp, Line, Restored as RestoredLamp};
 use crate::io::{Fault, Input, Output};
 use crate::keyed::Key;
 use crate::owner::Ban;
@@ -75,9 +75,8 @@ impl Edge {
         for mut binding in bindings {
             if binding.until > now {
                 binding.connected = !binding.flow.transport.is_reliable();
-                let owner = self.front.sorter().owner_of(binding.extension.as_str());
-                if let Some(shard) = self.shards.get_mut(usize::from(owner.0)) {
-                    shard.core.held.owners.registrar.restore(binding);
+                if let Some(owner) = self.owner_of(&binding.extension.clone()) {
+                    owner.owners.registrar.restore(binding);
                 }
             }
         }
@@ -93,40 +92,76 @@ impl Edge {
         kept.into_iter().filter_map(|bytes| self.restore_call(now, bytes).err()).collect()
     }
 
-    /// It goes where its media has its ports, else where its caller's Call-ID leads. Its tags were sealed with a key that died with its process: they are sorted
-    /// by their Call-IDs too.
+    /// It goes where its media has its ports, else where its caller's Call-ID leads. Its tags were sealed with a key that died with its process: every
+    /// other shard remembers whose they are.
     fn restore_call(&mut self, now: Duration, bytes: &[u8]) -> Result<(), Fault> {
         let Restored { mut session, mut streams } =
             Session::restore(now, bytes).map_err(|fault| Fault::NotRestored(fault.to_string()))?;
         let sorter = self.front.sorter();
         let Some(dialogs) = session.dialogs() else { return Ok(()) };
-        let names = dialogs.map(|(leg, tag)| (leg.side, tag.to_owned(), sorter.hashed(&leg.dialog.call_id)));
+        let hashed = sorter.hashed(&dialogs[0].0.dialog.call_id);
+        let names = dialogs.map(|(leg, tag)| (tag.to_owned(), leg.side));
         // Ports belong to shards; those of a shard that is no more are lost.
         streams.retain(|(id, _)| Desk::shard_of(*id) < sorter.shards());
-        let [(_, _, hashed), _] = names;
         let home = streams.first().map_or(hashed, |(id, _)| ShardId(Desk::shard_of(*id)));
         streams.retain(|(id, _)| Desk::shard_of(*id) == home.0);
         let caller: Option<Extension> = session.begun_by().and_then(|number| number.parse().ok());
         if let Some(caller) = &caller
-            && let Some(owner) = self.shards.get_mut(usize::from(sorter.owner_of(caller.as_str()).0))
+            && let Some(owner) = self.owner_of(caller)
         {
-            owner.core.held.owners.begins(caller);
+            owner.owners.begins(caller);
         }
-        for (_, tag, there) in names.iter().filter(|(_, _, there)| *there != home) {
-            if let Some(shard) = self.shards.get_mut(usize::from(there.0)) {
-                shard.core.forward(tag, home);
-            }
+        // Whoever names it in Replaces does so in a dialog of its own, which may be in any shard.
+        for shard in self.shards.iter_mut().filter(|shard| shard.core.id != home) {
+            names.iter().for_each(|(tag, _)| shard.core.forward(tag, home));
         }
         if let Some(shard) = self.shards.get_mut(usize::from(home.0)) {
             let call = shard.core.name_call();
             session.is_called(call);
-            names.iter().for_each(|(side, tag, _)| shard.core.bind_tag(tag, call, *side));
+            names.iter().for_each(|(tag, side)| shard.core.bind_tag(tag, call, *side));
             shard.core.counts_for(call, caller);
             shard.core.is_kept(call, session.kept_name());
             shard.core.held.media.take_back(call, streams);
             shard.keep(call, session);
         }
         Ok(())
+    }
+
+    /// Takes back the subscriptions that were kept on disk (`Output::Subscription`), and how many messages wait, after a
+    /// process that had no time to freeze. Each phone is told soon how everything is that it watches, one after the other. Says what could not be read, and what
+    /// is over and need not be kept. [`Edge::lamps`] are then the lines that other members are to be asked for.
+    pub fn restore_subscriptions<'a>(
+        &mut self,
+        now: Duration,
+        kept: impl IntoIterator<Item = &'a [u8]>,
+    ) -> Vec<Output> {
+        let mut said = Vec::new();
+        let mut restored = 0;
+        for bytes in kept {
+            match RestoredLamp::of(now, bytes, restored) {
+                Err(fault) => said.push(Output::Fault(Fault::LampNotRestored(fault.to_string()))),
+                Ok(RestoredLamp::Subscription(subscription)) if subscription.until <= now => {
+                    said.push(Output::Subscription(subscription.forgotten()));
+                }
+                Ok(RestoredLamp::Subscription(subscription)) => {
+                    restored += 1;
+                    if let Some(Held { notifier, board, .. }) = self.owner_of(&subscription.watched.clone()) {
+                        notifier.restore(board, *subscription);
+                    }
+                }
+                Ok(RestoredLamp::Messages(extension, messages)) => {
+                    if let Some(owner) = self.owner_of(&extension) {
+                        owner.board.put_messages(&extension, messages);
+                    }
+                }
+            }
+        }
+        said
+    }
+
+    fn owner_of(&mut self, extension: &Extension) -> Option<&mut Held> {
+        let owner = self.front.sorter().owner_of(extension.as_str());
+        self.shards.get_mut(usize::from(owner.0)).map(|shard| &mut shard.core.held)
     }
 
     /// One step.

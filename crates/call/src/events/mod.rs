@@ -16,6 +16,7 @@
 //! | what a line is, and how it looks | `line` |
 //! | lines of this shard's subscribers, lamps of others, waiting messages | `board` |
 //! | one subscription | `subscription` |
+//! | the same on disk | `kept` |
 //! | all of them: who watches what, whose turn it is | `notifier` |
 //! | packages, their names, Subscription-State | `package` |
 //! | documents | `dialog_info`, `presence`, `summary`, `reg`, on `xml` |
@@ -25,6 +26,7 @@
 
 mod board;
 mod dialog_info;
+mod kept;
 mod line;
 mod notifier;
 mod package;
@@ -36,6 +38,8 @@ mod summary;
 mod xml;
 
 pub(crate) use board::{Board, LinesTold};
+pub(crate) use kept::Restored;
+pub use kept::SubscriptionChange;
 pub use line::{Direction, Lamp, Line, LineCall, Look, Phase};
 pub(crate) use notifier::{Notifier, Refused, Wish};
 pub(crate) use package::{Event, Package};

@@ -3,6 +3,7 @@
 //! Its methods take the shard's [`Turn`]; the table itself is lifted out of the shard for that long, so that a
 //! subscription can ask the board and send.
 
+use super::Board;
 use super::package::{ALLOW_EVENTS, Event, Over, Package};
 use super::subscription::{Answered, Notified, Outcome, Subscription, SubscriptionId};
 use crate::core::Turn;
@@ -159,6 +160,7 @@ impl Notifier {
         }
         self.begun += 1;
         let id = SubscriptionId(self.begun);
+        keep(turn.out, &subscription);
         self.insert(turn, id, tag, subscription);
         self.attend(turn, id);
         Ok(())
@@ -203,6 +205,7 @@ impl Notifier {
                 accept(turn, key, message, &subscription, &tag, expires);
                 subscription.until = turn.now + expires;
                 subscription.asked();
+                keep(turn.out, &subscription);
                 self.put_back(id, subscription);
                 self.attend(turn, id);
             }
@@ -251,10 +254,11 @@ impl Notifier {
     }
 
     /// A phone came back on another flow: its subscriptions go with it.
-    pub(crate) fn moved(&mut self, old: Flow, new: Flow) {
+    pub(crate) fn moved(&mut self, out: &mut Vec<Output>, old: Flow, new: Flow) {
         for id in self.at(old) {
             if let Some(mut subscription) = self.take(id) {
                 subscription.moved(Hop::Phone(new));
+                keep(out, &subscription);
                 self.put_back(id, subscription);
             }
         }
@@ -315,17 +319,32 @@ impl Notifier {
     }
 
     fn insert(&mut self, turn: &mut Turn<'_>, id: SubscriptionId, tag: String, subscription: Subscription) {
-        self.tags.insert(tag, id);
-        self.of_watched.entry(subscription.watched.clone()).or_default().insert(id);
-        *self.of_watcher.entry(subscription.watcher.clone()).or_default() += 1;
         if subscription.package.is_of_lines() && turn.core.held.board.watch(&subscription.watched) {
             turn.out.push(Output::Watch(subscription.watched.clone(), true));
         }
+        self.enter(id, tag, subscription);
+    }
+
+    fn enter(&mut self, id: SubscriptionId, tag: String, subscription: Subscription) {
+        self.tags.insert(tag, id);
+        self.of_watched.entry(subscription.watched.clone()).or_default().insert(id);
+        *self.of_watcher.entry(subscription.watcher.clone()).or_default() += 1;
         self.put_back(id, subscription);
+    }
+
+    /// A subscription that was kept on disk goes on. The lines that are watched so are for the edge to name.
+    pub(crate) fn restore(&mut self, board: &mut Board, subscription: Subscription) {
+        self.begun += 1;
+        let tag = subscription.dialog.local_tag().to_owned();
+        if subscription.package.is_of_lines() {
+            board.watch(&subscription.watched);
+        }
+        self.enter(SubscriptionId(self.begun), tag, subscription);
     }
 
     fn remove(&mut self, turn: &mut Turn<'_>, id: SubscriptionId) {
         let Some(subscription) = self.take(id) else { return };
+        turn.out.push(Output::Subscription(subscription.forgotten()));
         self.tags.remove(subscription.dialog.local_tag());
         if let Some(ids) = self.of_watched.get_mut(&subscription.watched) {
             ids.remove(&id);
@@ -357,6 +376,11 @@ impl Notifier {
         self.hops.insert((subscription.hop.clone(), id));
         self.subscriptions.insert(id, subscription);
     }
+}
+
+/// Has a subscription written as it is now.
+fn keep(out: &mut Vec<Output>, subscription: &Subscription) {
+    out.extend(subscription.kept().map(Output::Subscription));
 }
 
 /// Why a SUBSCRIBE inside a subscription changes nothing.

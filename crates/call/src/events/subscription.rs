@@ -34,14 +34,14 @@ pub(crate) struct Notified {
 
 /// See the module.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-pub(super) struct Subscription {
+pub(crate) struct Subscription {
     pub(super) package: Package,
-    event_id: Option<String>,
-    pub(super) watcher: Extension,
-    pub(super) watched: Extension,
+    pub(super) event_id: Option<String>,
+    pub(crate) watcher: Extension,
+    pub(crate) watched: Extension,
     pub(super) dialog: Dialog,
     pub(super) hop: Hop,
-    pub(super) until: Duration,
+    pub(crate) until: Duration,
     /// Of its documents.
     version: u32,
     shown: Shown,
@@ -102,6 +102,16 @@ impl Subscription {
             news: News::All,
             free_at: Duration::ZERO,
         }
+    }
+
+    /// In another process: its phone is told everything at `told_at`, in documents that are newer by `versions`.
+    pub(super) fn begun_again(mut self, versions: u32, told_at: Duration, is_gone: bool) -> Subscription {
+        self.version = versions;
+        self.free_at = told_at;
+        if is_gone {
+            self.lost();
+        }
+        self
     }
 
     /// True for a SUBSCRIBE of the same phone for the same: it has forgotten this one.

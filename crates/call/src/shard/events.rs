@@ -5,7 +5,7 @@ use super::{Shard, Step};
 use crate::core::{Core, Turn};
 use crate::events::{
     Direction, Event, Lamp, Line, LineCall, LinesTold, Messages, Notified, Notifier, Package, Refused,
-    SubscriptionId, Wish, tell_unasked,
+    SubscriptionChange, SubscriptionId, Wish, tell_unasked,
 };
 use crate::hop::Hop;
 use crate::io::Output;
@@ -199,6 +199,8 @@ impl Shard {
         if !self.core.held.board.put_messages(extension, messages) {
             return;
         }
+        let now_so = self.core.held.board.messages_of(extension);
+        step.out.extend(SubscriptionChange::of_messages(extension, now_so).map(Output::Subscription));
         self.core.held.notifier.changed(extension, &[Package::MessageSummary]);
         if self.core.config.settings.unasked_messages {
             let phones = self.phones(extension);

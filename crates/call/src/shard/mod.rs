@@ -576,7 +576,7 @@ impl Shard {
 
     /// A phone came back on another flow: its calls go with it.
     fn moved(&mut self, step: &mut Step<'_>, old: Flow, new: Flow) {
-        self.core.held.notifier.moved(old, new);
+        self.core.held.notifier.moved(step.out, old, new);
         let calls: Vec<CallId> = self.sessions.keys().copied().collect();
         for call in calls {
             self.tell(step, call, Event::Moved(old, new));

@@ -21,6 +21,17 @@ fn watch(world: &mut World, watcher: &str, watched: &str) {
     assert_eq!(world.phone(watcher).watching(watched).status, 200);
 }
 
+/// `kill -9` of the member of a phone, and its start.
+fn kill(world: &mut World, number: &str) {
+    match world.phone(number).member {
+        0 => {
+            world.kill_cluster_server();
+            world.start_cluster_server();
+        }
+        node => world.restart_node(node),
+    }
+}
+
 /// The same, before anybody else has to do with it.
 fn the_watch<'a>(world: &'a mut World, watcher: &str, watched: &str) -> &'a mut Watch {
     world.phone(watcher).watching(watched)
@@ -358,6 +369,54 @@ fn rfc3680_a_phone_sees_its_own_registrations() {
         world.phone("twin").register(3600);
         world.wait_ms(500);
         assert_eq!(contacts(world), 2);
+    });
+}
+
+#[test]
+fn trm_05_lamps_go_on_after_their_member_was_killed_without_being_lit_anew() {
+    for (watcher, watched) in PAIRS {
+        told(|world| {
+            watch(world, watcher, watched);
+            let before = the_watch(world, watcher, watched).bodies.len();
+            talk(world, "2202", watched);
+            world.wait_ms(500);
+            kill(world, watcher);
+            world.wait_ms(3_000);
+            let watch_ = the_watch(world, watcher, watched);
+            assert!(watch_.bodies.len() > before + 1, "it is told everything");
+            assert!(watch_.cseqs.is_sorted(), "{:?}", watch_.cseqs);
+            shows(world, watcher, watched, "confirmed recipient");
+            world.phone("2202").hang_up();
+            world.wait_ms(800);
+            shows(world, watcher, watched, "idle");
+            world.phone(watcher).resubscribe(watched, 120);
+            world.wait_ms(300);
+            let watch_ = the_watch(world, watcher, watched);
+            assert_eq!((watch_.status, watch_.state.as_str()), (200, "active;expires=120"));
+            world.phone(watcher).resubscribe(watched, 0);
+            world.wait_ms(300);
+            kill(world, watcher);
+            assert!(world.members.values().all(|member| member.edge.subscriptions() == 0));
+        });
+    }
+}
+
+#[test]
+fn rfc3842_messages_that_wait_are_there_after_a_kill() {
+    told(|world| {
+        world.phone("2101").subscribe("message-summary", "2101", 600, None);
+        world.wait_ms(300);
+        let waiting = |new| Messages { new, old: 0, urgent: 0 };
+        world.tell(1, Input::Messages("2101".parse().unwrap(), waiting(3)));
+        world.wait_ms(300);
+        kill(world, "2101");
+        world.wait_ms(3_000);
+        let body = |world: &mut World| the_watch(world, "2101", "2101").bodies.last().cloned().unwrap();
+        assert!(body(world).contains("Voice-Message: 3/0"), "{}", body(world));
+        world.tell(1, Input::Messages("2101".parse().unwrap(), waiting(0)));
+        kill(world, "2101");
+        world.wait_ms(3_000);
+        assert!(body(world).starts_with("Messages-Waiting: no"), "{}", body(world));
     });
 }
 

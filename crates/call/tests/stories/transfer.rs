@@ -519,6 +519,30 @@ fn hangs_up_all(world: &mut World) {
 }
 
 #[test]
+fn duh_30_a_consultation_that_its_member_was_killed_in_ends_in_a_transfer_all_the_same() {
+    for (stays, by, target) in TRIPLES {
+        told(|world| {
+            talk(world, stays, by);
+            consults(world, by, target);
+            match world.phone(by).member {
+                0 => {
+                    world.kill_cluster_server();
+                    world.start_cluster_server();
+                }
+                node => world.restart_node(node),
+            }
+            world.phone(by).transfer_to_parked();
+            world.wait_ms(1_000);
+            assert_eq!(world.phone(by).notified().last().unwrap(), "SIP/2.0 200 OK");
+            talks_with(world, stays, target);
+            talks_with(world, target, stays);
+            world.wait_ms(5_000);
+            hangs_up(world, target, stays);
+        });
+    }
+}
+
+#[test]
 fn a_transferred_call_can_be_transferred_again() {
     told(|world| {
         talk(world, "2101", "2002");

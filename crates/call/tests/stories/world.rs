@@ -7,7 +7,7 @@ use crate::board::LineBoard;
 use crate::phone::{Phone, PhoneOutput};
 use call::{
     AnchorWhen, Binding, BindingChange, CallRecord, ClusterSide, DialogChange, Edge, EdgeConfig, Hop, Input,
-    Location, Output, Place, Relay, RelayOutput, Role,
+    Location, Output, Place, Relay, RelayOutput, Role, SubscriptionChange,
 };
 use media::relay::{Order, Report, Spec, StreamId, Traffic};
 use model::{Cause, Change, Extension, Kind, MemberNumber, Record};
@@ -55,6 +55,7 @@ pub(crate) struct Member {
     bindings: BTreeMap<(String, String), Binding>,
     /// What is kept of its calls.
     dialogs: BTreeMap<String, Vec<u8>>,
+    subscriptions: BTreeMap<String, Vec<u8>>,
     /// False while the process is dead.
     alive: bool,
     /// It was told to take no new calls. A process is told so, not an edge: what thaws in the next one is told again.
@@ -252,13 +253,17 @@ impl World {
         self.streams.retain(|(owner, _), _| *owner != member);
         let seed = self.seed();
         let mut edge = Edge::new(config, seed);
-        let disk = self.members.remove(&member).map(|old| (old.bindings, old.dialogs));
-        let (bindings, dialogs) = disk.unwrap_or_default();
+        let disk = self.members.remove(&member).map(|old| (old.bindings, old.dialogs, old.subscriptions));
+        let (bindings, dialogs, subscriptions) = disk.unwrap_or_default();
         edge.restore_bindings(self.now, bindings.values().cloned());
         let faults = edge.restore_calls(self.now, dialogs.values().map(Vec::as_slice));
         assert_eq!(faults, [], "every call that was kept is restored");
+        let said = edge.restore_subscriptions(self.now, subscriptions.values().map(Vec::as_slice));
         self.board.restart(member, edge.lines());
-        self.members.insert(member, Member { edge, bindings, dialogs, alive: true, draining: false });
+        edge.lamps().into_keys().for_each(|line| self.board.watch(member, &line, true));
+        let kept = Member { edge, bindings, dialogs, subscriptions, alive: true, draining: false };
+        self.members.insert(member, kept);
+        said.into_iter().for_each(|output| self.take(member, output));
         self.tell(member, Input::Snapshot(interest(member, &self.config)));
         if member == 0 {
             self.location = Location::new(self.now);
@@ -458,6 +463,13 @@ impl World {
                 match change {
                     DialogChange::Kept { name, bytes } => drop(dialogs.insert(name, bytes)),
                     DialogChange::Over { name } => drop(dialogs.remove(&name)),
+                }
+            }
+            Output::Subscription(change) => {
+                let subscriptions = &mut self.members.get_mut(&member).unwrap().subscriptions;
+                match change {
+                    SubscriptionChange::Kept { name, bytes } => drop(subscriptions.insert(name, bytes)),
+                    SubscriptionChange::Over { name } => drop(subscriptions.remove(&name)),
                 }
             }
             Output::Ended(record) => self.records.push(record),

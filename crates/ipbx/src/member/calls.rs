@@ -27,6 +27,8 @@ pub struct CallSideConfig {
     pub bindings: Vec<Binding>,
     /// The answered calls found on disk (`CallOutput::KeepDialog`).
     pub calls: Vec<Vec<u8>>,
+    /// The subscriptions found on disk (`CallOutput::KeepSubscription`).
+    pub subscriptions: Vec<Vec<u8>>,
 }
 
 /// The call side of one member on one thread: its edge with all shards, and what there is once. The daemon takes it apart
@@ -42,11 +44,13 @@ impl CallSide {
     /// registrations found on disk.
     #[must_use]
     pub fn new(now: Duration, config: CallSideConfig, out: &mut Vec<CallOutput>) -> CallSide {
-        let CallSideConfig { cluster, edge, seed, records, bindings, calls } = config;
+        let CallSideConfig { cluster, edge, seed, records, bindings, calls, subscriptions } = config;
         let mut edge = Edge::new(edge, seed);
         edge.restore_bindings(now, bindings);
         let faults = edge.restore_calls(now, calls.iter().map(Vec::as_slice));
         out.extend(faults.into_iter().map(CallOutput::Fault));
+        let said = edge.restore_subscriptions(now, subscriptions.iter().map(Vec::as_slice));
+        Teller::new(edge.config().place).tell_first(now, said, out);
         CallSide::around(now, edge, cluster, records, out)
     }
 

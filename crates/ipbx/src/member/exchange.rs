@@ -1,6 +1,6 @@
 //! The values that go into the two halves of a member and come out of them.
 
-use call::{BindingChange, CallId, CallRecord, DialogChange, Messages};
+use call::{BindingChange, CallId, CallRecord, DialogChange, Messages, SubscriptionChange};
 use cluster::{CloseReason, Conn, Lamp, LiveBinding, LiveLine, LogEntry, Peer};
 use media::relay::{Order, Report};
 use model::{Change, Extension, MemberNumber, Position, Record};
@@ -70,6 +70,13 @@ pub enum CallOutput {
         then: Vec<PhoneSend>,
         /// To other members.
         then_members: Vec<(MemberNumber, Vec<u8>)>,
+    },
+    /// Keep this of a subscription (kill-safe), and only then send its answer. `SendPhone`s of equal bytes are held as well.
+    KeepSubscription {
+        /// What of it.
+        change: SubscriptionChange,
+        /// To phones.
+        then: Vec<PhoneSend>,
     },
     /// Keep the record of a call that ended.
     KeepRecord(CallRecord),

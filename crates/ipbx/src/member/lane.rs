@@ -3,7 +3,9 @@
 use super::calls::{log_entry, published};
 use super::exchange::{CallNotice, CallOutput, PhoneSend};
 use super::lines;
-use call::{BindingChange, CallRecord, Device, DialogChange, Hop, Mail, Place, Shard, ShardInput};
+use call::{
+    BindingChange, CallRecord, Device, DialogChange, Hop, Mail, Place, Shard, ShardInput, SubscriptionChange,
+};
 use model::{Extension, MemberNumber};
 use std::time::Duration;
 
@@ -75,6 +77,12 @@ impl Teller {
                     let (then, then_members) = (Vec::new(), Vec::new());
                     out.push(CallOutput::KeepDialog { change, then, then_members });
                 }
+                call::Output::Subscription(change) => {
+                    if matches!(change, SubscriptionChange::Kept { .. }) {
+                        kept = Some(out.len());
+                    }
+                    out.push(CallOutput::KeepSubscription { change, then: Vec::new() });
+                }
                 call::Output::CallChanged(call) => out.push(CallOutput::CallChanged(call)),
                 call::Output::Ended(record) => self.keep(record, out),
                 call::Output::Media(order) => out.push(CallOutput::Media(order)),
@@ -82,7 +90,9 @@ impl Teller {
             }
         }
         match kept.and_then(|place| out.get_mut(place)) {
-            Some(CallOutput::KeepBinding { then, .. }) => *then = std::mem::take(sends),
+            Some(CallOutput::KeepBinding { then, .. } | CallOutput::KeepSubscription { then, .. }) => {
+                *then = std::mem::take(sends)
+            }
             Some(CallOutput::KeepDialog { then, then_members, .. }) => {
                 *then = std::mem::take(sends);
                 *then_members = std::mem::take(across);
@@ -90,6 +100,13 @@ impl Teller {
             _ => out.extend(sends.drain(..).map(CallOutput::SendPhone)),
         }
         out.extend(across.drain(..).map(|(to, bytes)| CallOutput::SendMember { to, bytes }));
+    }
+
+    /// Translates what an edge said while it was made.
+    pub(super) fn tell_first(self, now: Duration, raw: Vec<call::Output>, out: &mut Vec<CallOutput>) {
+        let mut said = Said { raw, ..Said::default() };
+        self.tell(now, &mut said);
+        out.append(&mut said.out);
     }
 
     /// A node tells the cluster server; the cluster server remembers where its own phones are, which a renewal does not

@@ -47,6 +47,7 @@ fn centre() -> Member {
         records: records(),
         bindings: Vec::new(),
         calls: Vec::new(),
+        subscriptions: Vec::new(),
     };
     let mut first = Vec::new();
     let calls = CallSide::new(NOW, config, &mut first);

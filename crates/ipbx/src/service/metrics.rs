@@ -81,6 +81,7 @@ fn gauges(state: &StateView) -> Vec<Metric> {
         ("pleiad_bindings", "gauge", "Phones registered here", of_count(state.bindings)),
         ("pleiad_subscribers", "gauge", "Subscribers held", of_count(state.subscribers)),
         ("pleiad_subscriptions", "gauge", "Lamps that phones watch here", of_count(state.subscriptions)),
+        ("pleiad_streams", "gauge", "Streams of media that pass through here", of_count(state.streams)),
         ("pleiad_owed_byes", "gauge", "Hang-ups owed beyond a cut", of_count(state.owed)),
         ("pleiad_revision", "gauge", "Revision of the common data", as_number(state.position.revision)),
         ("pleiad_uplink_connected", "gauge", "0 while a node is isolated", f64::from(u8::from(connected))),

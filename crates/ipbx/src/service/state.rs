@@ -53,6 +53,9 @@ pub struct StateView {
     /// Subscriptions of its phones to lines and messages.
     #[serde(default)]
     pub subscriptions: usize,
+    /// Streams of media that pass through it.
+    #[serde(default)]
+    pub streams: usize,
     /// The SIP port, UDP and TCP.
     pub sip_port: u16,
     /// The port of SIP over TLS.
@@ -127,6 +130,7 @@ struct CallSight {
     calls: usize,
     owed: usize,
     subscriptions: usize,
+    streams: usize,
     names: Vec<(MemberNumber, String)>,
 }
 
@@ -149,7 +153,7 @@ pub async fn state(machine: &Machine) -> Result<StateView, ApiError> {
     let sum = |count: fn(&CallSight) -> usize| sights.iter().map(count).sum::<usize>();
     let (bindings, calls_up, owed) =
         (sum(|each| each.bindings), sum(|each| each.calls), sum(|each| each.owed));
-    let subscriptions = sum(|each| each.subscriptions);
+    let (subscriptions, streams) = (sum(|each| each.subscriptions), sum(|each| each.streams));
     let calls = sights.into_iter().next().ok_or(Stopped).map_err(super::being_rebuilt)?;
     let position = match link.position {
         Some(position) => position,
@@ -185,6 +189,7 @@ pub async fn state(machine: &Machine) -> Result<StateView, ApiError> {
         calls: calls_up,
         owed,
         subscriptions,
+        streams,
         sip_port: running.phones.address().port(),
         sip_tls_port: running.phones.tls_address().port(),
         link_port: running.link_address.map(|address| address.port()),
@@ -227,6 +232,7 @@ fn call_sight(engine: &mut Engine) -> CallSight {
         calls: shard.calls().count(),
         owed: shard.owed(),
         subscriptions: shard.subscriptions(),
+        streams: shard.streams(),
         names: first
             .into_iter()
             .flat_map(|tables| tables.nodes().map(|(number, node)| (number, node.name.clone())))

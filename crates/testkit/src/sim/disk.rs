@@ -2,7 +2,7 @@
 //! a random number of the first of them. What is on it was acknowledged or may be.
 
 use super::chance::Chance;
-use call::{Binding, BindingChange, CallRecord, DialogChange};
+use call::{Binding, BindingChange, CallRecord, DialogChange, SubscriptionChange};
 use cluster::LogEntry;
 use ipbx::member::{PhoneSend, log_entry};
 use model::{Change, Kind, MemberNumber, Position, Record};
@@ -16,6 +16,8 @@ pub(super) enum Write {
     Binding { change: BindingChange, then: Vec<PhoneSend> },
     /// What is kept of a call, and what makes it so.
     Dialog { change: DialogChange, then: Vec<PhoneSend>, then_members: Vec<(MemberNumber, Vec<u8>)> },
+    /// What is kept of a subscription, and its answer.
+    Subscription { change: SubscriptionChange, then: Vec<PhoneSend> },
     /// The record of a call of this member, and its entry for the cluster server.
     Record(CallRecord),
     /// Changes received over the link.
@@ -38,6 +40,8 @@ pub(super) struct Disk {
     pub(super) bindings: BTreeMap<(String, String), Binding>,
     /// What is kept of its calls.
     pub(super) dialogs: BTreeMap<String, Vec<u8>>,
+    /// What is kept of its subscriptions.
+    pub(super) subscriptions: BTreeMap<String, Vec<u8>>,
     /// Log entries of this member that were not acknowledged by the cluster server.
     pub(super) unacknowledged: BTreeMap<String, LogEntry>,
     /// Names of every call record this member ever kept.
@@ -63,7 +67,9 @@ impl Disk {
     /// True when this answer waits for a write under way.
     pub(super) fn promises(&self, send: &PhoneSend) -> bool {
         let waits = |write: &Write| match write {
-            Write::Binding { then, .. } | Write::Dialog { then, .. } => then.contains(send),
+            Write::Binding { then, .. } | Write::Dialog { then, .. } | Write::Subscription { then, .. } => {
+                then.contains(send)
+            }
             _ => false,
         };
         self.waiting.iter().any(|(_, write)| waits(write))
@@ -106,6 +112,12 @@ impl Disk {
                 self.dialogs.insert(name.clone(), bytes.clone());
             }
             Write::Dialog { change: DialogChange::Over { name }, .. } => drop(self.dialogs.remove(name)),
+            Write::Subscription { change: SubscriptionChange::Kept { name, bytes }, .. } => {
+                self.subscriptions.insert(name.clone(), bytes.clone());
+            }
+            Write::Subscription { change: SubscriptionChange::Over { name }, .. } => {
+                self.subscriptions.remove(name);
+            }
             Write::Record(record) => {
                 if let Some(entry) = log_entry(record) {
                     self.kept.push(entry.id.clone());

@@ -94,6 +94,7 @@ impl Host {
             seed: chance.seed(),
             records: self.disk.records.values().cloned().collect(),
             bindings,
+            subscriptions: self.disk.subscriptions.values().cloned().collect(),
         }
     }
 

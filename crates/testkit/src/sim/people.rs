@@ -89,7 +89,10 @@ impl Desk {
                 self.busy = false;
                 self.talking = false;
             }
-            Event::Progress { .. } | Event::Changed { .. } | Event::ChangeRefused { .. } => {}
+            Event::Progress { .. }
+            | Event::Changed { .. }
+            | Event::ChangeRefused { .. }
+            | Event::Lamp { .. } => {}
         }
         Vec::new()
     }

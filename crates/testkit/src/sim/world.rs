@@ -268,6 +268,9 @@ impl World {
             CallOutput::KeepDialog { change, then, then_members } => {
                 self.write(number, Write::Dialog { change, then, then_members });
             }
+            CallOutput::KeepSubscription { change, then } => {
+                self.write(number, Write::Subscription { change, then });
+            }
             CallOutput::KeepRecord(record) => {
                 self.trace.note(self.now, || {
                     format!(
@@ -370,7 +373,9 @@ impl World {
         };
         self.look_at_timer(Who::Disk(number));
         match write {
-            Write::Binding { then, .. } => then.into_iter().for_each(|send| self.send_phone(&send)),
+            Write::Binding { then, .. } | Write::Subscription { then, .. } => {
+                then.into_iter().for_each(|send| self.send_phone(&send))
+            }
             Write::Dialog { then, then_members, .. } => {
                 then.into_iter().for_each(|send| self.send_phone(&send));
                 then_members.into_iter().for_each(|(to, bytes)| self.send_member(number, to, bytes));

@@ -4,7 +4,7 @@ use super::{Counters, Surroundings};
 use crate::member::PhoneSend;
 use crate::shell::records::Unlogged;
 use crate::trace::call_id_of;
-use call::{BindingChange, CallRecord, DialogChange};
+use call::{BindingChange, CallRecord, DialogChange, SubscriptionChange};
 use model::MemberNumber;
 use std::collections::hash_map::{Entry, RandomState};
 use std::collections::{HashMap, HashSet, VecDeque};
@@ -195,6 +195,21 @@ impl Keeper {
         }
         then.into_iter().for_each(|send| self.queue(send));
         then_members.into_iter().for_each(|(to, bytes)| self.queue_member(to, bytes));
+    }
+
+    /// What is to be found again of a subscription, and its answer.
+    pub(super) fn subscription(&mut self, change: &SubscriptionChange, then: Vec<PhoneSend>) {
+        let kept = match change {
+            SubscriptionChange::Kept { name, bytes } => {
+                self.batch.put(Shelf::SUBSCRIPTION, name.as_bytes(), bytes)
+            }
+            SubscriptionChange::Over { name } => self.batch.remove(Shelf::SUBSCRIPTION, name.as_bytes()),
+        };
+        // The lamp is lit all the same: it lasts as long as this process does.
+        if let Err(fault) = kept {
+            tracing::error!(%fault, "a lamp cannot be kept over a restart");
+        }
+        then.into_iter().for_each(|send| self.queue(send));
     }
 
     /// True while messages of the same dialog wait for the disk: what is said later must not overtake them (a BYE its ACK).

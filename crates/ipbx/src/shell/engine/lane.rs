@@ -407,6 +407,7 @@ impl Engine {
                 then.iter().for_each(|send| self.trace_sent(now, send));
                 self.keeper.dialog(&change, then, then_members);
             }
+            CallOutput::KeepSubscription { change, then } => self.keeper.subscription(&change, then),
             CallOutput::KeepRecord(record) => {
                 count(&self.counters.ended, 1);
                 tracing::debug!(session = %record.session, cause = %record.cause, "call ended");
