@@ -11,8 +11,9 @@ use jiff::{SignedDuration, Timestamp};
 use model::{ClusterId, MemberNumber};
 use rcgen::{
     BasicConstraints, CertificateParams, CertificateSigningRequestParams, DistinguishedName, DnType,
-    ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose, PKCS_ECDSA_P256_SHA256,
+    ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose, PKCS_ECDSA_P256_SHA256, SanType,
 };
+use std::net::IpAddr;
 
 /// Days the authority's own certificate is valid: ten years.
 pub const AUTHORITY_DAYS: i64 = 3_653;
@@ -68,7 +69,8 @@ pub fn sign(
 }
 
 /// Signs the certificate that a member shows to phones on TLS: for the SIP domain first, then for the names and
-/// addresses by which phones reach the machine (RFC 5922 § 7.1).
+/// addresses by which phones reach the machine (RFC 5922 § 7.1). An address is there twice, as an address and as the text of a
+/// name: phones on mbedTLS (linphone) compare what they dial with names only.
 ///
 /// # Errors
 /// See [`AuthorityError`].
@@ -81,7 +83,12 @@ pub fn sign_sip(
 ) -> Result<String, AuthorityError> {
     let mut names = vec![domain.to_owned()];
     names.extend(reached_by.iter().filter(|name| *name != domain).cloned());
+    let addresses: Vec<String> =
+        names.iter().filter(|name| name.parse::<IpAddr>().is_ok()).cloned().collect();
     let mut params = CertificateParams::new(names)?;
+    for address in addresses {
+        params.subject_alt_names.push(SanType::DnsName(address.try_into()?));
+    }
     params.distinguished_name = named(domain);
     params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
     signed(authority, params, csr_pem, now)
@@ -189,7 +196,11 @@ mod tests {
             let names = leaf.subject_alternative_name().unwrap().unwrap();
             let names: Vec<String> = names.value.general_names.iter().map(ToString::to_string).collect();
             assert_eq!(names.first().map(String::as_str), Some("DNSName(example.org)"));
-            assert_eq!(names.len(), 4, "{names:?}");
+            for address in ["192.0.2.7", "2001:db8::7"] {
+                assert!(names.contains(&format!("DNSName({address})")), "{names:?}");
+            }
+            assert_eq!(names.iter().filter(|name| name.starts_with("IPAddress")).count(), 2, "{names:?}");
+            assert_eq!(names.len(), 6, "{names:?}");
             let uses = leaf.extended_key_usage().unwrap().unwrap();
             assert!(uses.value.server_auth && !uses.value.client_auth);
         });

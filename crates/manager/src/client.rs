@@ -220,6 +220,20 @@ impl Client {
         Ok(body.to_vec())
     }
 
+    /// Says how many messages wait for a subscriber at a machine.
+    ///
+    /// # Errors
+    /// See [`ClientError`].
+    pub async fn put_messages(
+        &self,
+        id: &str,
+        extension: &str,
+        messages: &serde_json::Value,
+    ) -> Result<serde_json::Value, ClientError> {
+        let path = format!("/api/v1/machines/{id}/lines/{}/messages", escaped(extension));
+        self.wire.put(&path, messages).await
+    }
+
     /// Ends a call at a machine; `call` is its id in the machine's list of calls.
     ///
     /// # Errors

@@ -16,6 +16,7 @@ pub(super) fn routes() -> OpenApiRouter<Service> {
         .routes(routes!(object, put_object, delete_object))
         .routes(routes!(read_machine))
         .routes(routes!(end_call))
+        .routes(routes!(put_messages))
 }
 
 /// The objects of a kind.
@@ -92,4 +93,16 @@ async fn end_call(
     Path((id, call)): Path<(String, String)>,
 ) -> Result<Json<()>, ApiError> {
     Ok(Json(service.end_call(&who, &id, &call).await?))
+}
+
+/// How many messages wait for a subscriber whose phones are registered at the machine: their lamps show it.
+#[utoipa::path(put, path = "/api/v1/machines/{id}/lines/{extension}/messages", request_body = Value,
+    responses((status = 200, body = Value), (status = 404, body = ErrorBody)))]
+async fn put_messages(
+    State(service): State<Service>,
+    Administrator(who): Administrator,
+    Path((id, extension)): Path<(String, String)>,
+    Json(messages): Json<Value>,
+) -> Result<Json<Value>, ApiError> {
+    Ok(Json(service.put_messages(&who, &id, &extension, &messages).await?))
 }

@@ -129,6 +129,27 @@ impl Service {
         self.journal().record(&who.user, "end call", key, work).await.0
     }
 
+    /// Says how many messages wait for a subscriber whose phones are registered at a machine.
+    ///
+    /// # Errors
+    /// See [`ServiceError`].
+    pub async fn put_messages(
+        &self,
+        who: &Principal,
+        key: &str,
+        extension: &str,
+        messages: &Value,
+    ) -> Result<Value, ServiceError> {
+        administrator(who)?;
+        let machine = self.machine(key)?;
+        let path = format!("/api/v1/lines/{}/messages", escaped(extension));
+        let work = async {
+            let answer: Value = machine.client().put(&path, messages).await?;
+            Ok(Told::new(answer, format!("messages of {extension} are {messages}")))
+        };
+        self.journal().record(&who.user, "put messages", key, work).await.0
+    }
+
     fn centre(&self, cluster: &str) -> Result<(String, Machine), ServiceError> {
         let topology = self.snapshot();
         let (key, machine) = topology.cluster(cluster)?;

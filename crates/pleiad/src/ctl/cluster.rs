@@ -56,6 +56,27 @@ pub(super) struct Authority {
     output: Option<PathBuf>,
 }
 
+/// `ctl messages`
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  pleiad ctl messages branch 2101 --new 2 --old 5
+  pleiad ctl messages branch 2101")]
+pub(super) struct Messages {
+    /// The machine where the subscriber's phones are registered, by name
+    machine: String,
+    /// The subscriber
+    extension: String,
+    /// Messages not listened to: they light the lamp
+    #[arg(long, default_value_t = 0)]
+    new: u32,
+    /// Messages listened to and kept
+    #[arg(long, default_value_t = 0)]
+    old: u32,
+    /// How many of the new ones are urgent
+    #[arg(long, default_value_t = 0)]
+    urgent: u32,
+}
+
 /// `ctl hangup`
 #[derive(Debug, Args)]
 pub(super) struct HangUp {
@@ -173,6 +194,14 @@ fn written(file: &Path, bytes: &[u8], form: Form) -> Result<(), Fault> {
     std::fs::write(file, bytes).with_context(|| format!("cannot write {name}"))?;
     let said = serde_json::json!({ "file": name.to_string(), "bytes": bytes.len() });
     form.one(&said, &format!("{name}: {} bytes", bytes.len()))
+}
+
+pub(super) async fn messages(client: &Client, told: &Messages, form: Form) -> Result<(), Fault> {
+    let id = find(client, &told.machine).await?.id;
+    let Messages { extension, new, old, urgent, .. } = told;
+    let waiting = serde_json::json!({ "new": new, "old": old, "urgent": urgent });
+    let answer = client.put_messages(&id, extension, &waiting).await?;
+    form.one(&answer, &format!("{extension} is told of {new} new and {old} old messages"))
 }
 
 pub(super) async fn hang_up(client: &Client, call: &HangUp, form: Form) -> Result<(), Fault> {

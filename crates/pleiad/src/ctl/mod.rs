@@ -96,6 +96,8 @@ enum Command {
     Pcap(cluster::Capture),
     /// The certificate that phones of a machine are to trust for TLS
     Authority(cluster::Authority),
+    /// Say how many messages wait for a subscriber: its phones' lamps show it
+    Messages(cluster::Messages),
     /// End a call in progress
     Hangup(cluster::HangUp),
     /// Why a number leads where it leads, step by step
@@ -140,6 +142,7 @@ async fn obey(options: Options, form: Form) -> Result<(), Fault> {
         Command::Ladder(call) => cluster::ladder(&client, &call, form).await,
         Command::Pcap(capture) => cluster::pcap(&client, &capture, form).await,
         Command::Authority(authority) => cluster::authority(&client, &authority, form).await,
+        Command::Messages(messages) => cluster::messages(&client, &messages, form).await,
         Command::Hangup(call) => cluster::hang_up(&client, &call, form).await,
         Command::Explain(explain) => cluster::explain(&client, &explain, form).await,
     }
