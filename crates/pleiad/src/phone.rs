@@ -13,6 +13,9 @@ use testkit::phone::{self as soft, Report, Script};
 #[command(after_help = "Examples:
   pleiad phone --registrar 127.0.0.1:5160 --extension 2101 --call 2201 --talk 3
   pleiad phone --registrar 127.0.0.1:5260 --extension 2201 --answer --talk 10
+  pleiad phone --registrar 127.0.0.1:5160 --extension 2101 --watch 2201 --watch 2102 --talk 600
+  pleiad phone --registrar 127.0.0.1:5161 --extension 2101 --transport tls --authority phones.pem --call 2201
+`pleiad ctl authority MACHINE --output phones.pem` writes what a phone on TLS is to trust.
 The password is taken from --password-file, or from PLEIAD_PHONE_PASSWORD, or asked for.")]
 pub(crate) struct Options {
     /// HOST:PORT of the call server it registers at
@@ -27,9 +30,15 @@ pub(crate) struct Options {
     /// The SIP domain; without it, the registrar's host
     #[arg(long)]
     domain: Option<String>,
-    /// UDP or TCP
+    /// How it reaches its registrar; TLS has a port of its own, 5061 as a rule
     #[arg(long, default_value = "udp")]
     transport: Transport,
+    /// Over TLS: the certificate it trusts (PEM); without it, it trusts whoever answers
+    #[arg(long, value_name = "FILE")]
+    authority: Option<PathBuf>,
+    /// Print what the line of this number does, as it changes; may be given more than once
+    #[arg(long, value_name = "NUMBER", conflicts_with_all = ["call", "answer"])]
+    watch: Vec<String>,
     /// Call this number
     #[arg(long, value_name = "NUMBER", conflicts_with = "answer")]
     call: Option<String>,
@@ -39,7 +48,7 @@ pub(crate) struct Options {
     /// Seconds it rings before it answers
     #[arg(long, default_value_t = 1, value_name = "SECONDS")]
     ring: u64,
-    /// Seconds it talks, or stays registered
+    /// Seconds it talks, watches, or stays registered
     #[arg(long, default_value_t = 3, value_name = "SECONDS")]
     talk: u64,
     /// Seconds it waits for an answer or a call
@@ -63,6 +72,7 @@ pub(crate) struct Options {
 enum Transport {
     Udp,
     Tcp,
+    Tls,
 }
 
 /// A phone line as somebody hands it out.
@@ -88,6 +98,7 @@ fn script(options: Options) -> Result<soft::Options> {
     let script = match (options.call, options.answer) {
         (Some(number), _) => Script::Call { number },
         (None, true) => Script::Answer { ring: Duration::from_secs(options.ring) },
+        (None, false) if !options.watch.is_empty() => Script::Watch,
         (None, false) => Script::Register,
     };
     let password = password(&options.extension, options.password_file)?;
@@ -97,7 +108,11 @@ fn script(options: Options) -> Result<soft::Options> {
         transport: match options.transport {
             Transport::Udp => soft::Transport::Udp,
             Transport::Tcp => soft::Transport::Tcp,
+            Transport::Tls => soft::Transport::Tls,
         },
+        authority: options.authority,
+        watches: options.watch,
+        lamps: |number, shows| println!("{number} {}", shows.word()),
         tone_hz: options.tone,
         digits: options.digits,
         hold: options.hold,

@@ -5,6 +5,8 @@
 
 use super::call::Call;
 use super::registration::Registration;
+use super::watching::Watching;
+use call::Look;
 use media::sdp::Negotiated;
 use sip::digest::{Client, Password};
 use sip::transaction::{self, Limits};
@@ -53,6 +55,8 @@ pub enum Command {
     Hold,
     /// Takes it back.
     Resume,
+    /// Lights a lamp for a number, for as long as the phone lives.
+    Watch(String),
 }
 
 /// What happens to the phone.
@@ -118,6 +122,13 @@ pub enum Event {
     },
     /// The call is over.
     Ended(End),
+    /// A lamp shows something else.
+    Lamp {
+        /// The number it is for.
+        number: String,
+        /// What it shows.
+        shows: Look,
+    },
 }
 
 /// How a call ended.
@@ -150,6 +161,7 @@ pub struct Machine {
     core: Core,
     registration: Registration,
     call: Call,
+    watching: Watching,
 }
 
 impl Machine {
@@ -158,7 +170,7 @@ impl Machine {
     pub fn new(line: Line, flow: Flow, seed: [u8; 32]) -> Machine {
         let mut core = Core { line, flow, tokens: Tokens::new(seed), layer: Layer::new(Limits::default()) };
         let registration = Registration::new(&mut core);
-        Machine { core, registration, call: Call::Idle }
+        Machine { core, registration, call: Call::Idle, watching: Watching::default() }
     }
 
     /// Takes an input; what follows from it is appended to `out`.
@@ -173,10 +185,12 @@ impl Machine {
             Input::FlowChanged(flow) => {
                 self.core.flow = flow;
                 self.registration.renew(now, &mut self.core, out);
+                self.watching.renew(now, &mut self.core, out);
             }
             Input::Tick => {
                 self.layer(now, transaction::Input::Tick, out);
                 self.registration.tick(now, &mut self.core, out);
+                self.watching.tick(now, &mut self.core, out);
             }
         }
     }
@@ -184,8 +198,15 @@ impl Machine {
     /// When the phone wants a [`Input::Tick`]: a retransmission or the refresh of its registration.
     #[must_use]
     pub fn next_timeout(&self) -> Option<Duration> {
-        let timers = [self.core.layer.next_timeout(), self.registration.next_timeout()];
+        let timers =
+            [self.core.layer.next_timeout(), self.registration.next_timeout(), self.watching.next_timeout()];
         timers.into_iter().flatten().min()
+    }
+
+    /// What the lamp of a number shows; none before it was told anything.
+    #[must_use]
+    pub fn lamp(&self, number: &str) -> Option<Look> {
+        self.watching.shows(number)
     }
 
     /// The Call-ID of the call that is up, as this phone believes.
@@ -203,6 +224,7 @@ impl Machine {
     fn command(&mut self, now: Duration, command: Command, out: &mut Vec<Output>) {
         match command {
             Command::Register => self.registration.begin(now, &mut self.core, out),
+            Command::Watch(number) => self.watching.begin(now, &number, &mut self.core, out),
             Command::Unregister => self.registration.end(now, &mut self.core, out),
             command => self.call.command(now, command, &mut self.core, out),
         }
@@ -227,12 +249,14 @@ impl Machine {
             transaction::Output::Cancelled { key, .. } => self.call.cancelled(now, &key, core, out),
             transaction::Output::Ack { message, .. } => self.call.acknowledged(&message, out),
             transaction::Output::Response { key, message, .. } => {
-                if !self.registration.response(now, &key, &message, core, out) {
+                if !self.registration.response(now, &key, &message, core, out)
+                    && !self.watching.response(now, &key, &message, core, out)
+                {
                     self.call.response(now, &key, &message, core, out);
                 }
             }
             transaction::Output::Failed { key, .. } => {
-                if !self.registration.failed(now, &key, out) {
+                if !self.registration.failed(now, &key, out) && !self.watching.failed(now, &key) {
                     self.call.failed(&key, out);
                 }
             }
@@ -243,7 +267,9 @@ impl Machine {
 
     fn request(&mut self, now: Duration, key: ServerKey, request: &Message, out: &mut Vec<Output>) {
         let core = &mut self.core;
-        if self.call.request(now, &key, request, core, out) {
+        if self.watching.notified(now, &key, request, core, out)
+            || self.call.request(now, &key, request, core, out)
+        {
             return;
         }
         let refusal = match request.method() {

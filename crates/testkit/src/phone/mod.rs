@@ -16,6 +16,8 @@ pub mod report;
 mod script;
 mod shell;
 pub mod sound;
+mod tls;
+mod watching;
 mod wire;
 
 pub use ladder::{Rung, draw};

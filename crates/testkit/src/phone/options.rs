@@ -1,6 +1,8 @@
 //! What a phone is told before it starts.
 
+use call::Look;
 use sip::Transport;
+use std::path::PathBuf;
 use std::time::Duration;
 
 /// One phone and what it shall do.
@@ -14,8 +16,14 @@ pub struct Options {
     pub password: String,
     /// The SIP domain; none = the registrar's host.
     pub domain: Option<String>,
-    /// UDP or TCP.
+    /// UDP, TCP or TLS.
     pub transport: Transport,
+    /// Over TLS: the certificate (PEM) of the authority it believes; without one it believes whoever answers.
+    pub authority: Option<PathBuf>,
+    /// The numbers it has lamps for.
+    pub watches: Vec<String>,
+    /// Who is told what a lamp shows.
+    pub lamps: fn(&str, Look),
     /// How long a registration is asked for, in seconds.
     pub expires_s: u32,
     /// The tone it sends; none = a random one between 400 and 2,000 Hz.
@@ -37,6 +45,8 @@ pub struct Options {
 pub enum Script {
     /// Registers, stays for the time of a talk, unregisters.
     Register,
+    /// Registers, and tells what its lamps show for the time of a talk.
+    Watch,
     /// Calls a number, talks, hangs up.
     Call {
         /// Whom.
@@ -59,6 +69,9 @@ impl Options {
             password: password.to_owned(),
             domain: None,
             transport: Transport::Udp,
+            authority: None,
+            watches: Vec::new(),
+            lamps: |_, _| {},
             expires_s: 300,
             tone_hz: None,
             digits: String::new(),
@@ -91,7 +104,11 @@ impl Options {
     }
 
     pub(super) fn domain(&self) -> &str {
-        let host = self.registrar.rsplit_once(':').map_or(self.registrar.as_str(), |(host, _)| host);
-        self.domain.as_deref().unwrap_or(host)
+        self.domain.as_deref().unwrap_or(self.host())
+    }
+
+    /// The host of its registrar.
+    pub(super) fn host(&self) -> &str {
+        self.registrar.rsplit_once(':').map_or(self.registrar.as_str(), |(host, _)| host)
     }
 }

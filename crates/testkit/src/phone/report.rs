@@ -65,7 +65,8 @@ impl Report {
             Event::Unregistered
             | Event::RegistrationRefused { .. }
             | Event::Changed { .. }
-            | Event::ChangeRefused { .. } => {}
+            | Event::ChangeRefused { .. }
+            | Event::Lamp { .. } => {}
         }
     }
 

@@ -2,6 +2,7 @@
 
 use super::machine::{Command, Event};
 use super::{Options, Phone, PhoneError, Report, Rung, Script, draw};
+use call::Look;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
@@ -19,6 +20,9 @@ pub async fn run(options: &Options) -> Result<Report, PhoneError> {
     phone.register(REGISTERING).await?;
     match &options.script {
         Script::Register => tokio::time::sleep(options.talk).await,
+        Script::Watch => {
+            phone.watch(&options.watches, options.talk, options.lamps).await?;
+        }
         Script::Call { number } => {
             phone.dial(number, options.patience).await?;
             phone.talk(options).await?;
@@ -136,6 +140,32 @@ impl Phone {
         tokio::time::sleep(ring).await;
         self.command(Command::Answer).await?;
         self.answered(patience).await
+    }
+
+    /// Lights lamps and tells what they show, for a time.
+    ///
+    /// # Errors
+    /// [`PhoneError::Off`].
+    pub async fn watch(
+        &mut self,
+        numbers: &[String],
+        time: Duration,
+        mut show: impl FnMut(&str, Look),
+    ) -> Result<(), PhoneError> {
+        for number in numbers {
+            self.command(Command::Watch(number.clone())).await?;
+        }
+        let end = tokio::time::Instant::now() + time;
+        loop {
+            let left = end.saturating_duration_since(tokio::time::Instant::now());
+            let lamp = |event: &Event| matches!(event, Event::Lamp { .. });
+            match self.wait_for("a lamp", left, lamp).await {
+                Ok(Event::Lamp { number, shows }) => show(&number, shows),
+                Ok(_) | Err(PhoneError::Ended { .. }) => {}
+                Err(PhoneError::TimedOut { .. }) => return Ok(()),
+                Err(fault) => return Err(fault),
+            }
+        }
     }
 
     /// Hangs up and waits for the end.

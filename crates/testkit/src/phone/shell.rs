@@ -4,10 +4,11 @@ use super::ladder::{LADDER_LINES_MAX, Rung};
 use super::machine::{Command, Event, Input, Line, Machine, Output};
 use super::report::Report;
 use super::sound::Sound;
-use super::wire::{Arrival, Wire};
+use super::tls::Trust;
+use super::wire::{Arrival, Way, Wire};
 use super::{Options, PhoneError};
 use media::sdp::Negotiated;
-use sip::Message;
+use sip::{Message, Transport};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -51,7 +52,12 @@ impl Phone {
             |error| PhoneError::Registrar { registrar: options.registrar.clone(), source: Arc::new(error) };
         let found = tokio::net::lookup_host(&options.registrar).await.map_err(fault)?.next();
         let registrar = found.ok_or_else(|| fault(std::io::ErrorKind::NotFound.into()))?;
-        let wire = Wire::open(options.transport, registrar).await.map_err(fault)?;
+        let trust = match options.transport {
+            Transport::Tls => Some(Trust::new(options.authority.as_deref(), options.host()).map_err(fault)?),
+            Transport::Udp | Transport::Tcp => None,
+        };
+        let way = Way { transport: options.transport, registrar, trust: trust.map(Arc::new) };
+        let wire = Wire::open(way).await.map_err(fault)?;
         let flow = wire.flow().ok_or(PhoneError::Off)?;
         let rtp = UdpSocket::bind(SocketAddr::new(flow.local.ip(), 0)).await?;
         let line = Line {

@@ -1,28 +1,44 @@
 //! The phone's one socket for SIP: datagrams, or a connection that is made again when it breaks.
 
+use super::tls;
 use sip::{Flow, Frame, Framer, Message, Transport};
 use std::io;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpStream, UdpSocket};
 
 /// How long between two tries to connect.
 const RECONNECT: Duration = Duration::from_millis(500);
+
+/// Where the registrar is, and how it is spoken to.
+#[derive(Clone)]
+pub(super) struct Way {
+    pub(super) transport: Transport,
+    pub(super) registrar: SocketAddr,
+    /// Over TLS: who is believed.
+    pub(super) trust: Option<Arc<tls::Trust>>,
+}
+
+/// The bytes of a connection, in the clear or not.
+pub(super) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
 
 pub(super) enum Wire {
     Udp {
         socket: UdpSocket,
         flow: Flow,
     },
-    Tcp {
-        stream: TcpStream,
+    Stream {
+        stream: Box<dyn Stream>,
         framer: Framer,
         flow: Flow,
+        way: Way,
     },
     /// The connection broke.
     Down {
-        registrar: SocketAddr,
+        way: Way,
         connection: u64,
     },
 }
@@ -37,10 +53,11 @@ pub(super) enum Arrival {
 }
 
 impl Wire {
-    pub(super) async fn open(transport: Transport, registrar: SocketAddr) -> io::Result<Wire> {
-        if transport.is_reliable() {
-            return Wire::connect(registrar, 1).await;
+    pub(super) async fn open(way: Way) -> io::Result<Wire> {
+        if way.transport.is_reliable() {
+            return Wire::connect(way, 1).await;
         }
+        let registrar = way.registrar;
         let any: SocketAddr = if registrar.is_ipv4() { ([0; 4], 0).into() } else { ([0u16; 8], 0).into() };
         let socket = UdpSocket::bind(any).await?;
         // Connected: the system picks our address, and strangers are not heard.
@@ -50,17 +67,21 @@ impl Wire {
         Ok(Wire::Udp { socket, flow })
     }
 
-    async fn connect(registrar: SocketAddr, connection: u64) -> io::Result<Wire> {
-        let stream = TcpStream::connect(registrar).await?;
+    async fn connect(way: Way, connection: u64) -> io::Result<Wire> {
+        let stream = TcpStream::connect(way.registrar).await?;
         stream.set_nodelay(true)?;
-        let flow =
-            Flow { transport: Transport::Tcp, local: stream.local_addr()?, remote: registrar, connection };
-        Ok(Wire::Tcp { stream, framer: Framer::new(), flow })
+        let (transport, local, remote) = (way.transport, stream.local_addr()?, way.registrar);
+        let flow = Flow { transport, local, remote, connection };
+        let stream: Box<dyn Stream> = match &way.trust {
+            Some(trust) => Box::new(trust.connect(stream).await?),
+            None => Box::new(stream),
+        };
+        Ok(Wire::Stream { stream, framer: Framer::new(), flow, way })
     }
 
     pub(super) fn flow(&self) -> Option<Flow> {
         match self {
-            Wire::Udp { flow, .. } | Wire::Tcp { flow, .. } => Some(*flow),
+            Wire::Udp { flow, .. } | Wire::Stream { flow, .. } => Some(*flow),
             Wire::Down { .. } => None,
         }
     }
@@ -69,17 +90,17 @@ impl Wire {
     pub(super) async fn receive(&mut self) -> Arrival {
         match self {
             Wire::Udp { socket, .. } => Arrival::Messages(receive_datagram(socket).await),
-            Wire::Tcp { stream, framer, flow } => match read_stream(stream, framer).await {
+            Wire::Stream { stream, framer, flow, way } => match read_stream(stream, framer).await {
                 Some(messages) => Arrival::Messages(messages),
                 None => {
-                    *self = Wire::Down { registrar: flow.remote, connection: flow.connection + 1 };
+                    *self = Wire::Down { way: way.clone(), connection: flow.connection + 1 };
                     Arrival::Lost
                 }
             },
-            Wire::Down { registrar, connection } => {
-                let (registrar, connection) = (*registrar, *connection);
+            Wire::Down { way, connection } => {
+                let (way, connection) = (way.clone(), *connection);
                 tokio::time::sleep(RECONNECT).await;
-                match Wire::connect(registrar, connection).await {
+                match Wire::connect(way, connection).await {
                     Ok(wire) => *self = wire,
                     Err(_) => return Arrival::Messages(Vec::new()),
                 }
@@ -92,7 +113,10 @@ impl Wire {
     pub(super) async fn send(&mut self, bytes: &[u8]) {
         let sent = match self {
             Wire::Udp { socket, .. } => socket.send(bytes).await.map(drop),
-            Wire::Tcp { stream, .. } => stream.write_all(bytes).await,
+            Wire::Stream { stream, .. } => match stream.write_all(bytes).await {
+                Ok(()) => stream.flush().await,
+                Err(fault) => Err(fault),
+            },
             Wire::Down { .. } => Ok(()),
         };
         if let Err(error) = sent {
@@ -114,7 +138,7 @@ async fn receive_datagram(socket: &UdpSocket) -> Vec<Message> {
 }
 
 /// None when the connection is over.
-async fn read_stream(stream: &mut TcpStream, framer: &mut Framer) -> Option<Vec<Message>> {
+async fn read_stream(stream: &mut dyn Stream, framer: &mut Framer) -> Option<Vec<Message>> {
     let mut buffer = vec![0; 16_384];
     let length = stream.read(&mut buffer).await.ok().filter(|length| *length > 0)?;
     let mut frames = Vec::new();
