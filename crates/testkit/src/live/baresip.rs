@@ -31,7 +31,7 @@ impl Baresip {
     pub(super) fn start(setup: Setup, folder: &Path) -> anyhow::Result<Baresip> {
         let control_at = SocketAddr::new(setup.address, setup.port + 4);
         std::fs::write(folder.join("config"), configuration(&setup, folder, control_at))?;
-        std::fs::write(folder.join("contacts"), "")?;
+        std::fs::write(folder.join("contacts"), contacts(&setup))?;
         std::fs::write(folder.join("accounts"), account(&setup))?;
         let mut command = setup.command("baresip");
         command.arg("-f").arg(folder).args(["-v", "-s"]).current_dir(folder).env("HOME", folder);
@@ -208,6 +208,7 @@ fn configuration(setup: &Setup, folder: &Path, control: SocketAddr) -> String {
         .map_or_else(String::new, |authority| format!("sip_cafile {}\n", authority.display()));
     let secrecy = if setup.srtp { "module srtp.so\n" } else { "" };
     let waiting = if setup.message_waiting { "module_app mwi.so\n" } else { "" };
+    let presence = if setup.watches.is_empty() { "" } else { "module_app presence.so\n" };
     format!(
         "poll_method epoll\nsip_listen {listen}\nsip_transports udp,tcp,tls\nnet_interface {address}\n\
          {trust}rtp_ports {rtp_first}-{rtp_last}\n\
@@ -217,8 +218,15 @@ fn configuration(setup: &Setup, folder: &Path, control: SocketAddr) -> String {
          rtcp_enable yes\nrtcp_mux no\nmodule_path /usr/lib/baresip/modules\nmodule g711.so\nmodule aufile.so\n\
          module aubridge.so\nmodule sndfile.so\n{secrecy}snd_path {folder}\nmodule_tmp uuid.so\n\
          module_tmp account.so\nmodule_app menu.so\nmodule_app ctrl_tcp.so\n{waiting}\
+         module contact.so\n{presence}\
          ctrl_tcp_listen {control}\nmenu_bell no\n",
     )
+}
+
+/// Whose presence it watches.
+fn contacts(setup: &Setup) -> String {
+    let watched = setup.watches.iter();
+    watched.map(|number| format!("\"{number}\" <{}>;presence=p2p\n", setup.target(number))).collect()
 }
 
 /// It takes any even one of these.

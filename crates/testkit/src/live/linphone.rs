@@ -152,8 +152,7 @@ fn configuration(setup: &Setup) -> String {
     let port_of = |own| if setup.transport == own { i32::from(*port) } else { -1 };
     let (udp, tcp, tls) = (port_of(Transport::Udp), port_of(Transport::Tcp), port_of(Transport::Tls));
     let trust = setup.authority.as_ref().map_or_else(String::new, |authority| {
-        // Its TLS knows no addresses in certificates, and our registrars are given by address.
-        format!("verify_server_certs=1\nverify_server_cn=0\nroot_ca={}\n", authority.display())
+        format!("verify_server_certs=1\nverify_server_cn=1\nroot_ca={}\n", authority.display())
     });
     let secrecy = if setup.srtp { "media_encryption=srtp\nmedia_encryption_mandatory=1\n" } else { "" };
     let version_6 = u8::from(setup.address.is_ipv6());

@@ -115,6 +115,26 @@ impl Scenario {
         self.send(true, &second).provisional()
     }
 
+    /// Subscribes to the peer, and then takes whatever it is told, for ever.
+    #[must_use]
+    pub fn watch(mut self, package: &str) -> Scenario {
+        let uri = self.uri.clone();
+        let event = format!("Event: {package}\nExpires: 600\n");
+        let first = self.request("SUBSCRIBE", &uri, &event, Body::None);
+        self = self.send(true, &first).challenge(401);
+        self.cseq += 1;
+        let extra = format!("{}{event}", self.authentication());
+        let second = self.request("SUBSCRIBE", &uri, &extra, Body::None).replace("[peer_tag_param]", "");
+        self = self.send(true, &second).provisional();
+        let _ = writeln!(
+            self.steps,
+            "<recv response=\"200\" optional=\"true\"/>\n<label id=\"2\"/>\n<recv request=\"NOTIFY\"/>"
+        );
+        self = self.reply_in_dialog(200, "OK", Body::None);
+        let _ = writeln!(self.steps, "<nop next=\"2\"/>");
+        self
+    }
+
     fn challenge(mut self, status: u16) -> Scenario {
         self = self.provisional();
         let _ = writeln!(self.steps, "<recv response=\"{status}\" auth=\"true\"/>");
@@ -132,6 +152,13 @@ impl Scenario {
     pub fn dial_with_hops(self, max_forwards: u8) -> Scenario {
         let hops = format!("Max-Forwards: {max_forwards}\n");
         self.dialled(|request| request.replace("Max-Forwards: 70\n", &hops), Body::Audio)
+    }
+
+    /// Dials in order to take the place of a phone in a dialog (RFC 3891).
+    #[must_use]
+    pub fn dial_replacing(self, replaces: &str) -> Scenario {
+        let headers = format!("Replaces: {replaces}\nRequire: replaces\nUser-Agent: sipp\n");
+        self.dialled(|request| request.replace("User-Agent: sipp\n", &headers), Body::Audio)
     }
 
     fn dialled(mut self, edit: impl Fn(String) -> String, body: Body) -> Scenario {

@@ -8,6 +8,9 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
+/// From a phone's first port to that of its media.
+const MEDIA: u16 = 6;
+
 /// One SIPp run.
 pub struct Sipp {
     process: Process,
@@ -53,6 +56,8 @@ impl Sipp {
             .arg(scenario)
             .args(["-i", &run.local.ip().to_string(), "-p", &run.local.port().to_string()])
             .args(["-mi", &run.local.ip().to_string(), "-t", transport])
+            // It sends back what it hears: a phone that calls it hears itself.
+            .args(["-rtp_echo", "-mp", &(run.local.port() + MEDIA).to_string()])
             // SIPp puts the scheme in front by itself.
             .args(["-auth_uri", run.scenario.uri().trim_start_matches("sip:")])
             .args(["-r", &run.rate.to_string()])

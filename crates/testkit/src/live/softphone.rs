@@ -60,6 +60,8 @@ pub struct Setup {
     pub srtp: bool,
     /// Asks for its message waiting (RFC 3842); baresip only.
     pub message_waiting: bool,
+    /// The numbers whose presence it watches (RFC 3856); baresip only.
+    pub watches: Vec<String>,
     /// The tone it plays into calls, in Hz.
     pub tone_hz: u32,
     /// Answers by itself.
@@ -114,6 +116,14 @@ pub enum Happening {
 pub struct Mark {
     pub(super) events: usize,
     pub(super) output: usize,
+}
+
+impl Mark {
+    /// How much its program had written by then, in bytes.
+    #[must_use]
+    pub fn output(self) -> usize {
+        self.output
+    }
 }
 
 /// A running phone.

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU16, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
-use testkit::live::cluster::{Cluster, DOMAIN, Line, Terms};
+use testkit::live::cluster::{Cluster, DOMAIN, Line, MACHINES, Terms};
 use testkit::live::eventually;
 use testkit::live::raw::RawPeer;
 use testkit::live::scenario::Scenario;
@@ -26,6 +26,10 @@ const TONE_HZ_MIN: u32 = 400;
 const TONE_STEP_HZ: u32 = 20;
 const TONES: u32 = 120;
 const CALL: Duration = Duration::from_secs(60);
+/// How soon members know of a cut, and are back after it.
+const NOTICED_WITHIN: Duration = Duration::from_secs(15);
+/// A vanished party is given up after 90 s (DESIGN § 7); who hangs up leaves at once.
+const LEFT_WITHIN: Duration = Duration::from_secs(10);
 
 /// A row of phones of a network.
 #[derive(Clone)]
@@ -56,6 +60,12 @@ impl Stage {
             phones: Arc::default(),
             key: u32::try_from(RandomState::new().hash_one(0) % u64::from(TONES))?,
         })
+    }
+
+    /// The same network with its stories told one after the other, for those that cut and kill; phones of other rows are
+    /// called by their full numbers.
+    pub fn one_at_a_time(self) -> Stage {
+        Stage { rows: 1, ..self }
     }
 
     fn in_row(&self, row: u16) -> Stage {
@@ -117,6 +127,7 @@ impl Stage {
             authority: None,
             srtp: false,
             message_waiting: false,
+            watches: Vec::new(),
             // Random in each run, and not the tone of any other phone that plays at the same time.
             tone_hz: TONE_HZ_MIN + (self.key + nth * 7) % TONES * TONE_STEP_HZ,
             auto_answer: false,
@@ -132,7 +143,12 @@ impl Stage {
     /// Starts a SIPp phone for an extension on a port of its own.
     pub fn sipp(&self, extension: &str, port: u16, scenario: &Scenario) -> anyhow::Result<Sipp> {
         // With so short a period the one call begins at once.
-        self.run(extension, port, scenario, (1, 1_000))
+        self.run(&self.line(extension)?.host, extension, port, scenario, (1, 1_000))
+    }
+
+    /// A SIPp phone for an extension at another member than its own.
+    pub fn sipp_at(&self, host: &str, extension: &str, scenario: &Scenario) -> anyhow::Result<Sipp> {
+        self.run(host, extension, self.port(), scenario, (1, 1_000))
     }
 
     /// Begins the scenario `calls` times, `rate` a second.
@@ -143,11 +159,12 @@ impl Stage {
         calls: u32,
         rate: u32,
     ) -> anyhow::Result<Sipp> {
-        self.run(extension, self.port(), scenario, (calls, rate))
+        self.run(&self.line(extension)?.host, extension, self.port(), scenario, (calls, rate))
     }
 
     fn run(
         &self,
+        host: &str,
         extension: &str,
         port: u16,
         scenario: &Scenario,
@@ -157,14 +174,14 @@ impl Stage {
         let run = Run {
             scenario,
             transport: "udp",
-            local: SocketAddr::new(IpAddr::V4(self.cluster.star.address(&line.host)?), port),
-            remote: self.cluster.sip_address(&line.host)?.to_string(),
+            local: SocketAddr::new(IpAddr::V4(self.cluster.star.address(host)?), port),
+            remote: self.cluster.sip_address(host)?.to_string(),
             calls,
             rate,
-            limit_s: 60,
+            limit_s: 180,
         };
         let folder = self.folder(&format!("sipp-{}-{}", line.extension, self.port()), port);
-        Sipp::start(Some((&self.cluster.star, &line.host)), &run, &folder)
+        Sipp::start(Some((&self.cluster.star, host)), &run, &folder)
     }
 
     /// The part of `own` towards `peer`.
@@ -211,6 +228,19 @@ impl Stage {
             called.finish(CALL)
         };
         self.one_record(from, cause, played).with_context(|| format!("{from} calls {to}"))
+    }
+
+    /// No call is left at any member, no stream of media, and no hang-up owed to another.
+    pub fn nothing_left(&self) -> anyhow::Result<()> {
+        for (host, _) in MACHINES {
+            eventually(&format!("nothing left at {host}"), LEFT_WITHIN, || {
+                let state = self.cluster.machine(host, &["state"])?;
+                let nothing = ["calls", "streams", "owed"].iter().all(|what| state[what] == 0);
+                Ok(nothing.then_some(()))
+            })
+            .with_context(|| format!("{:?}", self.cluster.machine(host, &["calls"])))?;
+        }
+        Ok(())
     }
 
     /// A socket beside the phones of a host.
@@ -264,6 +294,48 @@ impl Stage {
         })?;
         anyhow::ensure!(fresh.len() == 1, "one call, {} records: {fresh:?}", fresh.len());
         fresh.pop().context("one record")
+    }
+}
+
+/// What happens to the network in the middle of a story.
+#[derive(Debug, Clone, Copy)]
+pub enum Fault {
+    /// Every packet to and from a host is lost, until it ends.
+    Cut(&'static str),
+    /// Its machine is killed, and started again at the end.
+    Kill(&'static str),
+}
+
+impl std::fmt::Display for Fault {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Fault::Cut(host) => write!(f, "{host} cut off"),
+            Fault::Kill(host) => write!(f, "{host} killed"),
+        }
+    }
+}
+
+impl Fault {
+    /// Begins. After a cut the node knows that it is alone.
+    pub fn strikes(self, stage: &Stage) -> anyhow::Result<()> {
+        match self {
+            Fault::Cut(host) => {
+                let since = stage.cluster.logged(host)?;
+                stage.cluster.star.cut(host)?;
+                stage.cluster.wait_logged(host, since, "state=Isolated", NOTICED_WITHIN)
+            }
+            Fault::Kill(host) => stage.cluster.kill(host),
+        }
+    }
+
+    /// Is over: all members are in touch again.
+    pub fn ends(self, stage: &Stage) -> anyhow::Result<()> {
+        match self {
+            Fault::Cut(host) => stage.cluster.star.heal(host)?,
+            Fault::Kill(host) => stage.cluster.start_machine(host)?,
+        }
+        stage.cluster.wait_node(1, "connected", NOTICED_WITHIN)?;
+        stage.cluster.wait_node(2, "connected", NOTICED_WITHIN).map(drop)
     }
 }
 
