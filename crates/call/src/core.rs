@@ -307,7 +307,7 @@ impl Core {
     /// A branch is given up. Its late 2xx is nobody's, and is hung up.
     pub(crate) fn drop_branch(&mut self, key: &ClientKey, invite: &Message) {
         self.settle(key);
-        if let Some(tag) = invite.from().tag()
+        if let Some(tag) = invite.from_tag()
             && let Some((call, _)) = self.held.dialogs.remove(tag)
             && let Some(belongings) = self.held.belongings.get_mut(&call)
         {
@@ -445,7 +445,7 @@ impl Turn<'_> {
     /// A response with a tag of its own, if the request has none to give back.
     pub(crate) fn answer_to(&mut self, request: &Message, status: Status) -> Response {
         let response = Response::to(request, status);
-        match request.to().tag() {
+        match request.to_tag() {
             Some(_) => response,
             None => response.to_tag(&self.core.tokens.tag()),
         }

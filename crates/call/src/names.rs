@@ -11,13 +11,14 @@
 
 use crate::keyed::Key;
 use crate::shard::ShardId;
-use std::fmt::Write as _;
 
 /// How every branch of RFC 3261 begins (§ 8.1.1.7).
 const COOKIE: &str = "z9hG4bK";
 /// Characters of the shard's number, and of its seal.
 const SHARD: usize = 2;
 const SEAL: usize = 8;
+/// Characters of 64 random bits.
+const WORD: usize = 16;
 
 /// Where the names of one shard come from.
 #[derive(Clone)]
@@ -45,25 +46,33 @@ impl Names {
     /// A tag (RFC 3261 § 19.3 asks for 32 random bits).
     pub(crate) fn tag(&mut self) -> String {
         let random = self.draw();
-        self.sealed("", format_args!("{random:016x}"))
+        self.sealed("", &[random])
     }
 
     /// A branch.
     pub(crate) fn branch(&mut self) -> String {
         let (high, low) = (self.draw(), self.draw());
-        self.sealed(COOKIE, format_args!("{high:016x}{low:016x}"))
+        self.sealed(COOKIE, &[high, low])
     }
 
     /// A Call-ID of 128 bits, `…@host`.
     pub(crate) fn call_id(&mut self, host: &str) -> String {
         let (high, low) = (self.draw(), self.draw());
-        format!("{high:016x}{low:016x}@{host}")
+        let mut call_id = String::with_capacity(2 * WORD + 1 + host.len());
+        push_hex(&mut call_id, high, WORD);
+        push_hex(&mut call_id, low, WORD);
+        call_id.push('@');
+        call_id.push_str(host);
+        call_id
     }
 
     /// A session identifier: 32 lower-case hexadecimal digits, never all zero (RFC 7989 § 5).
     pub(crate) fn session_id(&mut self) -> String {
         let (high, low) = (self.draw(), self.draw());
-        format!("{high:016x}{:016x}", low | 1)
+        let mut session = String::with_capacity(2 * WORD);
+        push_hex(&mut session, high, WORD);
+        push_hex(&mut session, low | 1, WORD);
+        session
     }
 
     /// A number below `bound`; 0 when the bound is 0.
@@ -77,16 +86,26 @@ impl Names {
         self.fresh.number(self.drawn)
     }
 
-    fn sealed(&self, before: &str, random: std::fmt::Arguments<'_>) -> String {
-        let mut name = String::with_capacity(before.len() + SHARD + SEAL + 32);
-        // Writing to a String cannot fail.
-        let _ = write!(name, "{before}{:02x}{:08x}{random}", self.shard.0, 0);
-        let at = before.len() + SHARD;
-        let random = name.get(at + SEAL..).unwrap_or_default();
-        let seal = seal(self.seal, self.shard, random);
-        name.replace_range(at..at + SEAL, &format!("{seal:08x}"));
+    fn sealed(&self, before: &str, random: &[u64]) -> String {
+        let mut drawn = String::with_capacity(2 * WORD);
+        random.iter().for_each(|word| push_hex(&mut drawn, *word, WORD));
+        let seal = seal(self.seal, self.shard, &drawn);
+        let mut name = String::with_capacity(before.len() + SHARD + SEAL + drawn.len());
+        name.push_str(before);
+        push_hex(&mut name, self.shard.0.into(), SHARD);
+        push_hex(&mut name, seal.into(), SEAL);
+        name.push_str(&drawn);
         name
     }
+}
+
+/// The last `digits` hexadecimal digits of a number: names are made by the dozen a call, and formatting costs more than drawing.
+fn push_hex(text: &mut String, number: u64, digits: usize) {
+    let digit = |place: usize| {
+        let nibble = u32::try_from(number >> (4 * place) & 0xf).unwrap_or_default();
+        char::from_digit(nibble, 16).unwrap_or('0')
+    };
+    text.extend((0..digits).rev().map(digit));
 }
 
 /// The shard that a tag of ours names; none for a tag that is not ours.

@@ -119,8 +119,7 @@ impl Dialog {
     /// The same text for the dialog that an incoming request belongs to.
     #[must_use]
     pub fn id_of(request: &Message) -> String {
-        let (local, remote) =
-            (request.to().tag().unwrap_or_default(), request.from().tag().unwrap_or_default());
+        let (local, remote) = (request.to_tag().unwrap_or_default(), request.from_tag().unwrap_or_default());
         format!("{}|{local}|{remote}", request.call_id())
     }
 
@@ -128,12 +127,12 @@ impl Dialog {
     #[must_use]
     pub fn matches(&self, message: &Message) -> bool {
         let (ours, theirs) = match message.is_request() {
-            true => (message.to(), message.from()),
-            false => (message.from(), message.to()),
+            true => (message.to_tag(), message.from_tag()),
+            false => (message.from_tag(), message.to_tag()),
         };
         self.call_id == message.call_id()
-            && ours.tag().unwrap_or_default() == self.local_tag()
-            && theirs.tag().unwrap_or_default() == self.remote_tag()
+            && ours.unwrap_or_default() == self.local_tag()
+            && theirs.unwrap_or_default() == self.remote_tag()
     }
 
     /// Judges the number of a request of the peer and notes it (RFC 3261 §12.2.2). ACK and CANCEL carry the

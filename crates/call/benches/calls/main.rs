@@ -28,8 +28,8 @@ const ROUNDS: usize = 11;
 const CALLS: u32 = 500;
 /// Calls that are up when memory is taken.
 const HELD: u32 = 1_000;
-/// Longer than any transaction lives.
-const TRANSACTIONS_OVER: Duration = Duration::from_secs(40);
+/// Longer than any transaction lives, and between two questions whether a phone is there (every 30 s).
+const TRANSACTIONS_OVER: Duration = Duration::from_secs(50);
 
 /// What the edge used, without what its phones did.
 #[derive(Default)]

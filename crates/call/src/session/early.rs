@@ -33,7 +33,7 @@ impl Branch {
         response: &Message,
         far: Option<&Far>,
     ) -> Heard {
-        if response.to().tag().is_none() {
+        if response.to_tag().is_none() {
             return Heard::Phone;
         }
         match &mut self.early {

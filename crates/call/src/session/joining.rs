@@ -443,7 +443,7 @@ fn adopt(facts: &Facts, turn: &mut Turn<'_>, by: Side, its_facts: &Facts, mut of
     let mut branches = std::mem::take(&mut offering.branches);
     branches.retain(|branch| branch.end().is_none());
     for branch in &mut branches {
-        if let Some(tag) = branch.invite.from().tag() {
+        if let Some(tag) = branch.invite.from_tag() {
             turn.core.bind_tag(tag, facts.call, by);
         }
         turn.core.repurpose(&branch.key, Purpose::Invite(facts.call));

@@ -147,7 +147,7 @@ impl PickingUp {
                 self.request(turn, &asked)
             }
             (Event::Ack(_, ack), Stage::Acknowledging { cseq, .. })
-                if ack.cseq().number == *cseq && ack.to().tag() == Some(self.leg.dialog.local_tag()) =>
+                if ack.cseq().number == *cseq && ack.to_tag() == Some(self.leg.dialog.local_tag()) =>
             {
                 self.acknowledged(facts, turn, &ack)
             }

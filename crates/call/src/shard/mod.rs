@@ -384,7 +384,7 @@ impl Shard {
     }
 
     fn ack(&mut self, step: &mut Step<'_>, ack: Message) {
-        if let Some((call, side)) = ack.to().tag().and_then(|tag| self.core.dialog(tag)) {
+        if let Some((call, side)) = ack.to_tag().and_then(|tag| self.core.dialog(tag)) {
             self.tell(step, call, Event::Ack(side, ack));
         }
     }

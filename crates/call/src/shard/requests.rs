@@ -6,13 +6,13 @@ use crate::core::{ALLOW, SDP, SUPPORTED};
 use crate::hop::Hop;
 use crate::session::{Asked, Event};
 use crate::settings::BODY_BYTES_MAX;
-use sip::{Message, Method, Name, Response, ServerKey, Status};
+use sip::{Message, Method, Name, Response, SchemeRef, ServerKey, Status};
 
 impl Shard {
     pub(super) fn request(&mut self, step: &mut Step<'_>, key: ServerKey, from: Hop, message: Message) {
         if let Some(refusal) = unacceptable(&message) {
             let mut turn = self.turn(step);
-            let tagged = match message.to().tag() {
+            let tagged = match message.to_tag() {
                 Some(_) => refusal,
                 None => refusal.to_tag(&turn.core.tokens.tag()),
             };
@@ -20,7 +20,7 @@ impl Shard {
             turn.dismiss(&key, tagged);
             return;
         }
-        if let Some(tag) = message.to().tag().map(str::to_owned) {
+        if let Some(tag) = message.to_tag().map(str::to_owned) {
             self.in_dialog(step, &tag, key, from, message);
             return;
         }
@@ -96,7 +96,7 @@ fn unacceptable(message: &Message) -> Option<Response> {
     if !is_allowed(message.method()) {
         return Some(Response::to(message, Status::METHOD_NOT_ALLOWED).header(Name::Allow, ALLOW));
     }
-    if message.request_uri().is_none_or(|uri| !uri.is_sip()) {
+    if message.request_uri_ref().is_none_or(|uri| !matches!(uri.scheme, SchemeRef::Sip | SchemeRef::Sips)) {
         return refuse(Status::UNSUPPORTED_URI_SCHEME);
     }
     let mut required: Vec<&str> = message.list(Name::Require).collect();

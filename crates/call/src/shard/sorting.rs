@@ -90,7 +90,7 @@ impl Sorter {
 
 /// The tags under which a request may name a dialog of ours: that in To, or those in the Replaces of a new INVITE.
 pub(crate) fn named_tags(request: &Message) -> impl Iterator<Item = Cow<'_, str>> {
-    let to = request.to().tag();
+    let to = request.to_tag();
     let invites = to.is_none() && *request.method() == Method::Invite;
     let replaces = invites.then(|| request.typed::<Replaces>().ok().flatten()).flatten();
     let replaced = replaces.into_iter().flat_map(|replaces| [replaces.to_tag, replaces.from_tag]);

@@ -223,7 +223,7 @@ fn response(
     message: Message,
 ) -> Option<Event> {
     let status = message.status()?;
-    let tag = message.from().tag().unwrap_or_default().to_owned();
+    let tag = message.from_tag().unwrap_or_default().to_owned();
     if status.is_final() && !status.is_success() {
         if refuses_keying(status) && try_other_keying(facts, state, turn, &key, &tag) {
             return None;
