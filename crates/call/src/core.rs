@@ -20,7 +20,7 @@ use serde::{Deserialize, Serialize};
 use sip::digest::Challenger;
 use sip::transaction::{Input as LayerInput, Layer, Limits, Output as LayerOutput};
 use sip::{
-    ClientKey, Host, Message, Method, Name, NameAddr, Request, Response, ServerKey, Status, Tokens,
+    ClientKey, Host, HostRef, Message, Method, Name, NameAddr, Request, Response, ServerKey, Status, Tokens,
     Transport, Uri, Via,
 };
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -148,7 +148,7 @@ impl Held {
         Held {
             cluster,
             draining: false,
-            owners: Owners::default(),
+            owners: Owners::new(Key::of(secret)),
             board: Board::default(),
             notifier: Notifier::default(),
             lines_told: BTreeMap::new(),
@@ -261,6 +261,11 @@ impl Core {
 
     /// True for a host that means this member, or the whole of which it is a part.
     pub(crate) fn is_ours(&self, host: &Host) -> bool {
+        self.names_us(host.as_ref())
+    }
+
+    /// The same for a host where it stands in a message.
+    pub(crate) fn names_us(&self, host: HostRef<'_>) -> bool {
         let config = &self.config;
         host.address().is_some()
             || host.is(&config.realm)

@@ -1,7 +1,7 @@
 //! The next hop of a message: a phone's flow, or the cluster.
 
 use serde::{Deserialize, Serialize};
-use sip::{Flow, Transport, Uri};
+use sip::{Flow, Transport, Uri, UriRef};
 use std::fmt;
 
 /// Where a message comes from or goes to.
@@ -21,6 +21,11 @@ impl Hop {
     /// behind a NAT, and only the flow it came on leads to it.
     #[must_use]
     pub fn towards(self, contact: &Uri) -> Hop {
+        self.towards_ref(contact.as_ref())
+    }
+
+    /// The same for a contact where it stands in a message.
+    pub(crate) fn towards_ref(self, contact: UriRef<'_>) -> Hop {
         match self {
             Hop::Phone(flow) => Hop::Phone(listening(flow, contact)),
             Hop::Cluster => Hop::Cluster,
@@ -37,7 +42,7 @@ impl Hop {
 /// The port of a SIP URI that names none (RFC 3261 § 19.1.2).
 const SIP_PORT: u16 = 5060;
 
-fn listening(mut flow: Flow, contact: &Uri) -> Flow {
+fn listening(mut flow: Flow, contact: UriRef<'_>) -> Flow {
     let same_host = contact.host.address() == Some(flow.remote.ip());
     if flow.transport == Transport::Udp && same_host {
         flow.remote.set_port(contact.port.unwrap_or(SIP_PORT));

@@ -4,6 +4,8 @@
 //! It is not for passwords or nonces: those have digests of their own.
 
 use serde::{Deserialize, Serialize};
+use siphasher::sip::SipHasher13;
+use std::hash::BuildHasher;
 
 /// A secret key of 128 bits.
 #[derive(Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -42,6 +44,14 @@ impl Key {
     /// The hash of a number: a sequence of them is a sequence that cannot be foretold.
     pub(crate) fn number(self, number: u64) -> u64 {
         self.hash(&number.to_le_bytes())
+    }
+}
+
+/// For tables whose keys strangers may choose.
+impl BuildHasher for Key {
+    type Hasher = SipHasher13;
+    fn build_hasher(&self) -> SipHasher13 {
+        SipHasher13::new_with_keys(self.0, self.1)
     }
 }
 

@@ -28,7 +28,7 @@ mod session;
 pub mod settings;
 mod shard;
 
-pub use binding::{Binding, BindingChange, Device};
+pub use binding::{Binding, BindingChange, BindingRef, Device, PackedBinding};
 pub use edge::{Edge, Front, ThawError, Whom};
 pub use events::{Direction, Lamp, Line, LineCall, Look, Messages, Phase, SubscriptionChange};
 pub use hop::Hop;

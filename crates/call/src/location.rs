@@ -65,7 +65,11 @@ impl Location {
     /// One change of a member's bindings.
     pub fn apply(&mut self, member: MemberNumber, change: &BindingChange) {
         match change {
-            BindingChange::Bound(binding) => self.bound(member, &binding.extension, &binding.device),
+            BindingChange::Bound(binding) => {
+                if let Some(binding) = binding.unpack() {
+                    self.bound(member, &binding.extension, &binding.device);
+                }
+            }
             BindingChange::Unbound { extension, device } => self.unbound(member, extension, device),
         }
     }

@@ -17,7 +17,7 @@ use crate::shell::members::Members;
 use crate::shell::phones::tls::PhoneTlsError;
 use crate::shell::phones::{self, ListenError, Phones};
 use crate::shell::records::Recorder;
-use call::{Binding, EdgeConfig, Place};
+use call::{EdgeConfig, PackedBinding, Place};
 use cluster::{Hub as LinkHub, Uplink, hub, uplink};
 use model::{ClusterId, Position, Record};
 use std::net::SocketAddr;
@@ -116,7 +116,7 @@ pub struct Running {
 struct Loaded {
     position: Position,
     records: Vec<Record>,
-    bindings: Vec<Binding>,
+    bindings: Vec<PackedBinding>,
     calls: Vec<Vec<u8>>,
     subscriptions: Vec<Vec<u8>>,
 }
@@ -298,7 +298,7 @@ fn load(ground: &Ground, role: &Role) -> Result<Loaded, StartError> {
     data::agree(&ground.store, role)?;
     let snapshot = ground.store.snapshot()?;
     let bindings = ground.live.read(Shelf::BINDING)?;
-    let bindings = bindings.iter().filter_map(|kept| serde_json::from_slice(&kept.value).ok()).collect();
+    let bindings = bindings.iter().filter_map(|kept| PackedBinding::parse(&kept.value)).collect();
     let values = |shelf| -> Result<Vec<Vec<u8>>, StoreError> {
         Ok(ground.live.read(shelf)?.into_iter().map(|kept| kept.value).collect())
     };

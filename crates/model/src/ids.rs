@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 use std::fmt;
+use std::hash::{Hash, Hasher};
 use std::str::FromStr;
 
 /// Nodes a cluster server accepts (ARC-24).
@@ -122,12 +123,70 @@ macro_rules! checked_text {
     };
 }
 
-checked_text!(
-    /// The number of a subscriber, or any dialled digits: 1 to 32 of `0-9 * #`.
-    Extension, NotDigits,
-    |text| !text.is_empty() && text.len() <= DIGITS_MAX
-        && text.bytes().all(|b| b.is_ascii_digit() || b == b'*' || b == b'#')
-);
+/// The number of a subscriber, or any dialled digits: 1 to 32 of `0-9 * #`. It is one piece of memory that is copied
+/// and compared without looking elsewhere: every call and registration does both many times.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Extension {
+    /// Zeros behind the last, so that the order is that of the text.
+    digits: [u8; DIGITS_MAX],
+    length: u8,
+}
+
+impl Extension {
+    /// The text itself.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        let digits = self.digits.get(..usize::from(self.length)).unwrap_or_default();
+        std::str::from_utf8(digits).unwrap_or_default()
+    }
+}
+
+impl FromStr for Extension {
+    type Err = IdError;
+    fn from_str(text: &str) -> Result<Self, IdError> {
+        let dialled = |byte: u8| byte.is_ascii_digit() || byte == b'*' || byte == b'#';
+        let mut digits = [0; DIGITS_MAX];
+        match (digits.get_mut(..text.len()), u8::try_from(text.len())) {
+            (Some(place), Ok(length)) if length > 0 && text.bytes().all(dialled) => {
+                place.copy_from_slice(text.as_bytes());
+                Ok(Extension { digits, length })
+            }
+            _ => Err(IdError::NotDigits(text.to_owned())),
+        }
+    }
+}
+
+impl TryFrom<String> for Extension {
+    type Error = IdError;
+    fn try_from(text: String) -> Result<Self, IdError> {
+        text.parse()
+    }
+}
+
+impl From<Extension> for String {
+    fn from(extension: Extension) -> String {
+        extension.as_str().to_owned()
+    }
+}
+
+impl Hash for Extension {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.as_str().hash(state);
+    }
+}
+
+impl fmt::Display for Extension {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl fmt::Debug for Extension {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Extension({:?})", self.as_str())
+    }
+}
 
 checked_text!(
     /// The identity of a cluster, fixed when it is created: a DNS label. It is the host part of every
@@ -172,6 +231,19 @@ mod tests {
     fn arc_24_the_231st_node_number_is_refused() {
         assert_eq!("230".parse::<MemberNumber>().map(MemberNumber::get), Ok(230));
         assert_eq!("231".parse::<MemberNumber>(), Err(IdError::MemberOutOfRange(231)));
+    }
+
+    #[test]
+    fn extensions_are_texts_in_the_order_of_texts() {
+        let texts = ["#", "*21", "*", "2", "21", "2101", "3", "01234567890123456789012345678901"];
+        let mut numbers: Vec<Extension> = texts.iter().map(|text| text.parse().unwrap()).collect();
+        numbers.sort();
+        let mut sorted = texts.to_vec();
+        sorted.sort_unstable();
+        assert_eq!(numbers.iter().map(Extension::as_str).collect::<Vec<_>>(), sorted);
+        for text in ["", "21a", "2 1", "٣", "012345678901234567890123456789012"] {
+            assert_eq!(text.parse::<Extension>(), Err(IdError::NotDigits(text.to_owned())));
+        }
     }
 
     #[test]

@@ -16,6 +16,8 @@ pub struct NameAddrRef<'a> {
     display_raw: Option<&'a str>,
     /// The address.
     pub uri: UriRef<'a>,
+    /// The same as written.
+    uri_raw: &'a str,
     /// Parameters of the header: tag, expires, q, +sip.instance.
     pub params: ParamsRef<'a>,
 }
@@ -23,7 +25,7 @@ pub struct NameAddrRef<'a> {
 impl<'a> NameAddrRef<'a> {
     /// What a text that is no address is read as, where one was checked before.
     pub(crate) fn none() -> NameAddrRef<'a> {
-        NameAddrRef { display_raw: None, uri: UriRef::none(), params: ParamsRef::default() }
+        NameAddrRef { display_raw: None, uri: UriRef::none(), uri_raw: "", params: ParamsRef::default() }
     }
 
     /// Reads one whole header element.
@@ -33,23 +35,39 @@ impl<'a> NameAddrRef<'a> {
         let display_raw = read_display(&mut cursor)?;
         if cursor.mark('<') {
             let end = memchr::memchr(b'>', cursor.rest.as_bytes())?;
-            let uri = cursor.rest.get(..end)?;
+            let uri_raw = cursor.rest.get(..end)?;
             cursor.rest = cursor.rest.get(end + 1..)?;
             let params = ParamsRef::of_header(&mut cursor)?;
-            let uri = UriRef::parse(uri)?;
-            return cursor.is_done().then_some(NameAddrRef { display_raw, uri, params });
+            let uri = UriRef::parse(uri_raw)?;
+            return cursor.is_done().then_some(NameAddrRef { display_raw, uri, uri_raw, params });
         }
         // Without brackets parameters belong to the header, and the URI may hold no '?' and no ',' (RFC 3261 §20.10).
-        let uri = cursor.take_while(|byte| !b"; \t?,<>\"".contains(&byte))?;
+        let uri_raw = cursor.take_while(|byte| !b"; \t?,<>\"".contains(&byte))?;
         let params = ParamsRef::of_header(&mut cursor)?;
         let fits = display_raw.is_none() && cursor.is_done();
-        fits.then_some(NameAddrRef { display_raw: None, uri: UriRef::parse(uri)?, params })
+        fits.then_some(NameAddrRef { display_raw: None, uri: UriRef::parse(uri_raw)?, uri_raw, params })
     }
 
     /// The display name, without quotes.
     #[must_use]
     pub fn display(self) -> Option<Cow<'a, str>> {
         self.display_raw.map(scan::unquote)
+    }
+
+    /// The name of the device, as [`NameAddr::instance`] has it.
+    #[must_use]
+    pub fn instance(self) -> Option<Cow<'a, str>> {
+        self.params.value("+sip.instance")
+    }
+
+    /// The URI as [`Uri`] prints it: as written, but for what may be written in several ways.
+    #[must_use]
+    pub fn uri_text(self) -> Cow<'a, str> {
+        if self.uri.is_plainly_written(self.uri_raw) {
+            Cow::Borrowed(self.uri_raw)
+        } else {
+            Cow::Owned(self.uri.to_uri().to_string())
+        }
     }
 
     /// The tag of a From or To.

@@ -48,6 +48,15 @@ impl<'a> HostRef<'a> {
         }
     }
 
+    /// True when it is this text, without regard to case; an address is compared as an address.
+    #[must_use]
+    pub fn is(self, text: &str) -> bool {
+        match self {
+            HostRef::Name(name) => !name.is_empty() && name.eq_ignore_ascii_case(text),
+            HostRef::Address(_) => HostRef::parse(text).is_some_and(|other| self.same_as(other)),
+        }
+    }
+
     /// Equality of RFC 3261 §19.1.4: names without case.
     #[must_use]
     pub fn same_as(self, other: HostRef<'_>) -> bool {
@@ -96,7 +105,7 @@ impl Host {
     /// True when it is this text, without regard to case; an address is compared as an address.
     #[must_use]
     pub fn is(&self, text: &str) -> bool {
-        HostRef::parse(text).is_some_and(|other| self.as_ref().same_as(other))
+        self.as_ref().is(text)
     }
 
     /// Equality of RFC 3261 §19.1.4: names without case.

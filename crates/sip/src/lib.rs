@@ -52,6 +52,7 @@ pub use method::Method;
 pub use name::Name;
 pub use negotiation::Negotiation;
 pub use params::{Params, ParamsRef};
+pub use scan::Quoted;
 pub use status::Status;
 pub use token::Tokens;
 pub use transaction::{ClientKey, Layer, ServerKey};

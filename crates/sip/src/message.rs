@@ -72,20 +72,19 @@ impl Message {
     /// Reads a datagram. Bytes behind the body are ignored; a body shorter than Content-Length is refused
     /// (RFC 3261 §18.3).
     pub fn parse(bytes: &[u8]) -> Result<Message, ParseError> {
-        if bytes.len() > MESSAGE_BYTES_MAX {
-            return Err(Fault::TooLarge.into());
-        }
-        let start = bytes.iter().position(|byte| !matches!(byte, b'\r' | b'\n')).unwrap_or(bytes.len());
-        let bytes = bytes.get(start..).unwrap_or_default();
-        let head_len = head::length(bytes).ok_or(Fault::HeadWithoutEnd)?;
-        let (head, rest) = bytes.split_at_checked(head_len).ok_or(Fault::HeadWithoutEnd)?;
-        let head = Head::scan(head)?;
-        let body = match head.as_ref().content_length() {
-            Ok(length) => rest.get(..length.unwrap_or(rest.len())).ok_or(Fault::ContentLength),
-            Err(fault) => Err(fault),
-        };
-        match body {
-            Ok(body) => Message::assemble(head, body),
+        let (head, body) = split(bytes)?;
+        Message::assemble(head, body)
+    }
+
+    /// Reads a datagram from `source`; a request is stamped with it, as [`Message::stamped`] does, in the same pass.
+    pub fn received(bytes: &[u8], source: SocketAddr) -> Result<Message, ParseError> {
+        let (head, body) = split(bytes)?;
+        match Parts::read(head.as_ref()) {
+            Ok(parts) if matches!(parts.start, Start::Request(_)) => {
+                let (head, parts) = stamped(&head, parts, source, body.len());
+                Ok(Message::of_parts(head, parts, body))
+            }
+            Ok(parts) => Ok(Message::of_parts(head, parts, body)),
             Err(fault) => Err(ParseError::new(fault, Some(head.into_owned()))),
         }
     }
@@ -392,6 +391,12 @@ impl Message {
         }
     }
 
+    /// How many they are.
+    #[must_use]
+    pub fn length(&self) -> usize {
+        self.0.text.len() + self.0.body_apart.as_ref().map_or(0, |body| body.len())
+    }
+
     /// The same bytes, shared with this message where that can be.
     #[must_use]
     pub fn to_wire(&self) -> Arc<[u8]> {
@@ -405,6 +410,40 @@ impl Message {
         let text = self.0.text.get(..self.0.head_len).unwrap_or_default();
         HeadRef { text, table: &self.0.table }
     }
+}
+
+/// The head and the body of a datagram.
+fn split(bytes: &[u8]) -> Result<(Head<'_>, &[u8]), ParseError> {
+    if bytes.len() > MESSAGE_BYTES_MAX {
+        return Err(Fault::TooLarge.into());
+    }
+    let start = bytes.iter().position(|byte| !matches!(byte, b'\r' | b'\n')).unwrap_or(bytes.len());
+    let bytes = bytes.get(start..).unwrap_or_default();
+    let head_len = head::length(bytes).ok_or(Fault::HeadWithoutEnd)?;
+    let (head, rest) = bytes.split_at_checked(head_len).ok_or(Fault::HeadWithoutEnd)?;
+    let head = Head::scan(head)?;
+    let body = match head.as_ref().content_length() {
+        Ok(length) => rest.get(..length.unwrap_or(rest.len())).ok_or(Fault::ContentLength),
+        Err(fault) => Err(fault),
+    };
+    match body {
+        Ok(body) => Ok((head, body)),
+        Err(fault) => Err(ParseError::new(fault, Some(head.into_owned()))),
+    }
+}
+
+/// A head whose top Via notes where the message came from, with room for a body.
+fn stamped(head: &Head<'_>, mut parts: Parts, source: SocketAddr, room: usize) -> (Head<'static>, Parts) {
+    let (old, written) = (parts.via, head.text.as_ref());
+    let mut text = String::with_capacity(written.len() + STAMP_BYTES_USUAL + room);
+    text.push_str(written.get(..old.start()).unwrap_or_default());
+    let branch = via::write_stamped(&mut text, old.read(written), source);
+    let new_len = text.len() - old.start();
+    text.push_str(written.get(old.end()..).unwrap_or_default());
+    let mut table = head.table.clone();
+    table.follow(old, new_len);
+    parts.follow(old, new_len, branch);
+    (Head { text: text.into(), table }, parts)
 }
 
 impl Parsed {

@@ -133,19 +133,31 @@ pub(crate) fn unquote(text: &str) -> Cow<'_, str> {
     Cow::Owned(plain)
 }
 
-/// Writes `text` as a quoted string; what a head may not hold becomes a space.
-pub(crate) fn quote(text: &str) -> String {
-    let mut quoted = String::with_capacity(text.len() + 2);
-    quoted.push('"');
-    for letter in text.chars() {
-        match letter {
-            '"' | '\\' => quoted.extend(['\\', letter]),
-            letter if letter.is_ascii_control() => quoted.push(' '),
-            letter => quoted.push(letter),
+/// A text as a quoted string; what a head may not hold becomes a space.
+#[derive(Debug, Clone, Copy)]
+pub struct Quoted<'a>(pub &'a str);
+
+impl fmt::Display for Quoted<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("\"")?;
+        if self.0.bytes().any(|byte| matches!(byte, b'"' | b'\\') || byte.is_ascii_control()) {
+            for letter in self.0.chars() {
+                match letter {
+                    '"' | '\\' => write!(f, "\\{letter}")?,
+                    letter if letter.is_ascii_control() => f.write_str(" ")?,
+                    letter => write!(f, "{letter}")?,
+                }
+            }
+        } else {
+            f.write_str(self.0)?;
         }
+        f.write_str("\"")
     }
-    quoted.push('"');
-    quoted
+}
+
+/// Writes `text` as a quoted string.
+pub(crate) fn quote(text: &str) -> String {
+    Quoted(text).to_string()
 }
 
 /// Splits a header value at its commas, outside quotes and angle brackets. Elements are trimmed; empty ones are

@@ -8,6 +8,7 @@ use crate::{Fault, scan};
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
 use std::fmt;
+use std::net::IpAddr;
 use std::str::FromStr;
 
 /// What stands before the first colon.
@@ -123,6 +124,24 @@ impl<'a> UriRef<'a> {
                 (!rest.is_empty() && rest.bytes().all(fits)).then(|| UriRef::of(scheme, Some(rest)))
             }
         }
+    }
+
+    /// True for sip and sips.
+    #[must_use]
+    pub fn is_sip(self) -> bool {
+        matches!(self.scheme, SchemeRef::Sip | SchemeRef::Sips)
+    }
+
+    /// True when it is printed as it was written there: its scheme in small letters, its host no IPv6 reference, and no
+    /// zeros before its port.
+    pub(crate) fn is_plainly_written(self, raw: &str) -> bool {
+        let scheme = match self.scheme {
+            SchemeRef::Sip => raw.starts_with("sip:"),
+            SchemeRef::Sips => raw.starts_with("sips:"),
+            SchemeRef::Tel | SchemeRef::Other(_) => false,
+        };
+        let host = !matches!(self.host, HostRef::Address(IpAddr::V6(_)));
+        scheme && host && (self.port.is_none() || !raw.contains(":0"))
     }
 
     /// The user, decoded; empty when there is none. For tel the number.

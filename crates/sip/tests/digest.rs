@@ -50,7 +50,10 @@ impl Server {
             Ok(None) => return Said::Missing,
             Err(Malformed) => return Said::Malformed,
         };
-        let known = self.users.get_mut(credentials.user()).map(|(secrets, used)| Known { secrets, used });
+        let known = self
+            .users
+            .get_mut(credentials.user())
+            .map(|(secrets, used)| Known { secrets: secrets.as_ref(), used });
         match self.challenger.judge(now, source, request, &credentials, known) {
             Verdict::Accepted => Said::Accepted,
             Verdict::Stale => Said::Stale,

@@ -32,6 +32,9 @@ pub(crate) fn datagram(bytes: &[u8]) {
 fn round_trip(message: &Message) {
     assert_eq!(Message::parse(&message.to_bytes()).as_ref(), Ok(message));
     let stamped = message.clone().stamped(SOURCE);
+    if message.is_request() {
+        assert_eq!(Message::received(&message.to_bytes(), SOURCE).as_ref(), Ok(&stamped));
+    }
     assert_eq!(Message::parse(&stamped.to_bytes()), Ok(stamped));
     assert_eq!(Via::parse(&message.via().to_string()).as_ref(), Some(message.via()));
     for address in [message.from(), message.to()] {
@@ -86,7 +89,7 @@ fn authenticate(message: &Message) {
     let (secrets, mut used) = (Secrets::of("2101", "realm", "secret"), UsedNonces::default());
     for header in [Name::Authorization, Name::ProxyAuthorization] {
         if let Ok(Some(credentials)) = challenger.read(message, header) {
-            let known = Some(Known { secrets: &secrets, used: &mut used });
+            let known = Some(Known { secrets: secrets.as_ref(), used: &mut used });
             let said = challenger.judge(Duration::from_secs(1), SOURCE.ip(), message, &credentials, known);
             assert_eq!(said, Verdict::Stale, "nobody guesses a nonce");
         }

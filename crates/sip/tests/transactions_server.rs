@@ -242,6 +242,49 @@ fn a_full_layer_asks_to_come_back_later() {
     assert_eq!(bench.layer.len(), 1);
 }
 
+/// The request of a method with a branch and a Call-ID of its own.
+fn numbered(method: Method, number: usize) -> Message {
+    let request = request(method, &format!("z9hG4bK{number}"));
+    Edit::of(&request).set(Name::CallId, format!("c{number}")).message().unwrap()
+}
+
+#[test]
+fn threat_35_answered_registrations_make_room_oldest_first_and_never_fill_the_layer() {
+    let mut bench = Bench::with_room_for(20);
+    for number in 0..200 {
+        let register = numbered(Method::Register, number);
+        assert_eq!(told(&hear(&mut bench, &register)), ["request REGISTER"], "number {number}");
+        let response = response(&register, Status::OK);
+        bench.put(Input::Respond { key: ServerKey::of(&register), response });
+        assert!(bench.layer.len() <= 11, "{}", bench.layer.len());
+        if number == 100 {
+            bench.restart();
+        }
+    }
+    assert_eq!(
+        told(&hear(&mut bench, &numbered(Method::Register, 199))),
+        ["send 200"],
+        "the last is repeated"
+    );
+    let first = told(&hear(&mut bench, &numbered(Method::Register, 0)));
+    assert_eq!(first, ["request REGISTER"], "the first is a new one");
+    assert_eq!(bench.passed(seconds(40)).len(), 0);
+    assert!(bench.layer.is_empty());
+}
+
+#[test]
+fn threat_35_unanswered_requests_fill_the_layer_but_for_the_last_tenth_which_is_for_calls() {
+    let mut bench = Bench::with_room_for(20);
+    for number in 0..18 {
+        assert_eq!(told(&hear(&mut bench, &numbered(Method::Register, number))), ["request REGISTER"]);
+    }
+    assert_eq!(told(&hear(&mut bench, &numbered(Method::Register, 18))), ["send 503"]);
+    for number in 20..22 {
+        assert_eq!(told(&hear(&mut bench, &numbered(Method::Invite, number))), ["request INVITE"]);
+    }
+    assert_eq!(told(&hear(&mut bench, &numbered(Method::Invite, 22))), ["send 503"]);
+}
+
 #[test]
 fn threat_13_a_dismissed_invite_is_answered_once_and_forgotten() {
     let mut bench = Bench::new();

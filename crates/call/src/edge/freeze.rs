@@ -13,7 +13,7 @@ use sip::Tokens;
 use std::collections::BTreeMap;
 
 /// The version of the frozen form that this release writes and reads.
-const VERSION: u32 = 2;
+const VERSION: u32 = 3;
 
 /// Why frozen bytes do not become an edge.
 #[derive(Debug, thiserror::Error)]

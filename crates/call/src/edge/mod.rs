@@ -10,7 +10,7 @@ mod front;
 pub use freeze::ThawError;
 pub use front::{Front, Whom};
 
-use crate::binding::Binding;
+use crate::binding::PackedBinding;
 use crate::core::{Core, Held, Keys};
 use crate::events::{Lamp, Line, Restored as RestoredLamp};
 use crate::io::{Fault, Input, Output};
@@ -71,13 +71,23 @@ impl Edge {
 
     /// Takes back the bindings that were kept on disk. Those of connections count as not connected, since the
     /// connection died with the process that had it; the phone comes back with its next REGISTER.
-    pub fn restore_bindings(&mut self, now: Duration, bindings: impl IntoIterator<Item = Binding>) {
-        for mut binding in bindings {
-            if binding.until > now {
-                binding.connected = !binding.flow.transport.is_reliable();
-                if let Some(owner) = self.owner_of(&binding.extension.clone()) {
-                    owner.owners.registrar.restore(binding);
-                }
+    pub fn restore_bindings<B: Into<PackedBinding>>(
+        &mut self,
+        now: Duration,
+        bindings: impl IntoIterator<Item = B>,
+    ) {
+        for packed in bindings.into_iter().map(B::into) {
+            let binding = packed.read();
+            let Ok(extension) = binding.extension.parse::<Extension>() else { continue };
+            if binding.until <= now {
+                continue;
+            }
+            let restored = match binding.flow.transport.is_reliable() {
+                true => packed.disconnected(),
+                false => packed.clone(),
+            };
+            if let Some(owner) = self.owner_of(&extension) {
+                owner.owners.restore(restored);
             }
         }
     }
@@ -236,7 +246,7 @@ impl Edge {
     }
 
     /// All devices bound here.
-    pub fn bindings(&self) -> impl Iterator<Item = &Binding> {
+    pub fn bindings(&self) -> impl Iterator<Item = &PackedBinding> {
         self.shards.iter().flat_map(Shard::bindings)
     }
 

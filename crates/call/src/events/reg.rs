@@ -2,7 +2,7 @@
 
 use super::Scene;
 use super::xml::Xml;
-use crate::binding::Binding;
+use crate::binding::BindingRef;
 use std::time::Duration;
 
 /// The document, at `now`.
@@ -10,7 +10,7 @@ pub(super) fn document<'a>(
     scene: &Scene<'_>,
     version: u32,
     now: Duration,
-    bindings: impl Iterator<Item = &'a Binding>,
+    bindings: impl Iterator<Item = BindingRef<'a>>,
 ) -> Vec<u8> {
     let mut bindings = bindings.peekable();
     let state = if bindings.peek().is_some() { "active" } else { "terminated" };
@@ -26,11 +26,11 @@ pub(super) fn document<'a>(
         let left = binding.until.saturating_sub(now).as_secs();
         xml = xml
             .open("contact")
-            .attribute("id", &binding.device.0)
+            .attribute("id", binding.device)
             .attribute("state", "active")
             .attribute("event", "registered")
             .attribute("expires", &left.to_string())
-            .leaf("uri", &binding.contact)
+            .leaf("uri", binding.contact)
             .close();
     }
     xml.finish()

@@ -217,7 +217,7 @@ impl Subscription {
             Package::Presence => presence::document(&scene, &present.lamp),
             Package::MessageSummary => summary::document(&scene, present.shown.messages.unwrap_or_default()),
             Package::Reg => {
-                let bindings = turn.core.held.owners.registrar.of(&self.watched);
+                let bindings = turn.core.held.owners.phones(&self.watched);
                 reg::document(&scene, version, turn.now, bindings)
             }
         };
@@ -250,8 +250,8 @@ impl Subscription {
                 shown.messages = Some(core.held.board.messages_of(&self.watched));
             }
             (Package::Reg, _) => {
-                let bindings = core.held.owners.registrar.of(&self.watched);
-                shown.contacts = bindings.map(|binding| binding.contact.clone()).collect();
+                let bindings = core.held.owners.phones(&self.watched);
+                shown.contacts = bindings.map(|binding| binding.contact.to_owned()).collect();
             }
         }
         Present { lamp, shown }

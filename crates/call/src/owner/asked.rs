@@ -2,11 +2,12 @@
 //! An Expires that is no number of 32 bits is no 0, a preference of 7 is no 1, a contact that cannot be called is
 //! none. RFC 3261 § 10.2.1.1 would have nonsense count as an hour; well-known servers made "remove it" of it.
 
-use crate::binding::{Binding, Device};
+use crate::binding::{BindingRef, PackedBinding};
 use crate::hop::Hop;
 use crate::settings::{DEVICES_PER_SUBSCRIBER_MAX, EdgeSettings};
 use model::Extension;
-use sip::{Contacts, Flow, Message, Name, NameAddr, Uri};
+use sip::{Flow, Message, Name, NameAddr, NameAddrRef, UriRef};
+use std::borrow::Cow;
 use std::time::Duration;
 
 /// Characters kept of what a phone calls itself.
@@ -33,43 +34,55 @@ pub(crate) enum Refusal {
 
 /// What a REGISTER wants.
 #[derive(Debug, PartialEq)]
-pub(super) enum Wish {
+pub(super) enum Wish<'a> {
     /// To hear what is registered.
     Nothing,
     /// All to end: `Contact: *` with `Expires: 0`.
     EndAll,
     /// These contacts to begin, to go on or to end.
-    Bind(Vec<Asked>),
+    Bind(Vec<Asked<'a>>),
 }
 
 /// One Contact of a REGISTER.
 #[derive(Debug, PartialEq)]
-pub(super) struct Asked {
-    pub(super) device: Device,
+pub(super) struct Asked<'a> {
+    pub(super) device: Cow<'a, str>,
     pub(super) expires: Duration,
-    contact: Uri,
+    /// The URI, and how it is written.
+    contact: (UriRef<'a>, Cow<'a, str>),
     q: u16,
 }
 
-impl Wish {
-    pub(super) fn of(request: &Message, settings: &EdgeSettings) -> Result<Wish, Refusal> {
+impl<'a> Wish<'a> {
+    pub(super) fn of(request: &'a Message, settings: &EdgeSettings) -> Result<Wish<'a>, Refusal> {
         let expires_s = whole_number(request.header(Name::Expires))?;
         if request.call_id().len() > TEXT_BYTES_MAX {
             return Err(Refusal::Malformed);
         }
-        let contacts = match request.contacts().map_err(|_| Refusal::Malformed)? {
-            Contacts::None => return Ok(Wish::Nothing),
-            Contacts::Star if expires_s == Some(0) => return Ok(Wish::EndAll),
-            Contacts::Star => return Err(Refusal::Malformed),
-            Contacts::List(contacts) => contacts,
-        };
-        if contacts.len() > 2 * DEVICES_PER_SUBSCRIBER_MAX {
+        let mut contacts = request.list(Name::Contact).peekable();
+        match contacts.peek() {
+            None => return Ok(Wish::Nothing),
+            Some(&"*") => {
+                let alone = contacts.count() == 1;
+                return if alone && expires_s == Some(0) {
+                    Ok(Wish::EndAll)
+                } else {
+                    Err(Refusal::Malformed)
+                };
+            }
+            Some(_) => {}
+        }
+        if request.list(Name::Contact).nth(2 * DEVICES_PER_SUBSCRIBER_MAX).is_some() {
             return Err(Refusal::TooManyContacts);
         }
-        let asked = contacts.iter().map(|contact| Asked::read(contact, expires_s, settings));
-        let asked = asked.collect::<Result<Vec<Asked>, Refusal>>()?;
+        let mut asked: Vec<Asked<'a>> = Vec::with_capacity(1);
+        for contact in contacts {
+            let contact = NameAddrRef::parse(contact).ok_or(Refusal::Malformed)?;
+            asked.push(Asked::read(contact, expires_s, settings)?);
+        }
         let begins = asked.iter().filter(|asked| !asked.expires.is_zero()).count();
-        let twice = |one: &Asked| asked.iter().filter(|other| other.device == one.device).nth(1).is_some();
+        let twice =
+            |one: &Asked<'_>| asked.iter().filter(|other| other.device == one.device).nth(1).is_some();
         match begins > DEVICES_PER_SUBSCRIBER_MAX {
             true => Err(Refusal::TooManyContacts),
             // The same device twice in one request: nobody can tell which is meant.
@@ -79,8 +92,12 @@ impl Wish {
     }
 }
 
-impl Asked {
-    fn read(contact: &NameAddr, expires_s: Option<u32>, settings: &EdgeSettings) -> Result<Asked, Refusal> {
+impl<'a> Asked<'a> {
+    fn read(
+        contact: NameAddrRef<'a>,
+        expires_s: Option<u32>,
+        settings: &EdgeSettings,
+    ) -> Result<Asked<'a>, Refusal> {
         let own = if contact.params.has("expires") {
             Some(whole_number(contact.params.raw("expires").or(Some("")))?.ok_or(Refusal::Malformed)?)
         } else {
@@ -95,48 +112,56 @@ impl Asked {
         } else {
             1000
         };
-        let uri = contact.uri.to_string();
-        let instance = contact.instance().map(|instance| instance.into_owned());
-        let device = instance.unwrap_or_else(|| uri.clone());
+        let uri = contact.uri_text();
+        let device = contact.instance().unwrap_or_else(|| uri.clone());
         if !contact.uri.is_sip() || uri.len() > TEXT_BYTES_MAX || device.len() > TEXT_BYTES_MAX {
             return Err(Refusal::Malformed);
         }
         let expires = expires.min(settings.expires_max);
-        Ok(Asked { device: Device(device), expires, contact: contact.uri.clone(), q })
+        Ok(Asked { device, expires, contact: (contact.uri, uri), q })
     }
 
+    /// The binding it becomes, of a device that has been bound `since` then.
     pub(super) fn binding(
-        self,
-        now: Duration,
+        &self,
+        (now, since): (Duration, Duration),
         extension: &Extension,
         flow: &Flow,
-        (request, path): (&Message, &[String]),
-    ) -> Binding {
+        (request, path): (&Message, &[u8]),
+    ) -> PackedBinding {
         let user_agent = request.header(Name::UserAgent).unwrap_or_default();
-        // Whatever the contact says, a phone is called where it was heard from: nobody's calls are sent to a third.
-        let flow = match Hop::Phone(*flow).towards(&self.contact) {
-            Hop::Phone(flow) => flow,
-            Hop::Cluster => *flow,
-        };
-        Binding {
-            extension: extension.clone(),
-            device: self.device,
-            contact: self.contact.to_string(),
-            path: path.to_vec(),
-            flow,
+        let longest =
+            user_agent.char_indices().nth(USER_AGENT_CHARACTERS_MAX).map_or(user_agent.len(), |(at, _)| at);
+        PackedBinding::pack(BindingRef {
+            extension: extension.as_str(),
+            device: &self.device,
+            contact: &self.contact.1,
+            path,
+            flow: self.flow(flow),
             connected: true,
             q: self.q,
-            since: now,
+            since,
             until: now + self.expires,
-            call_id: request.call_id().to_owned(),
+            call_id: request.call_id(),
             cseq: request.cseq().number,
-            user_agent: user_agent.chars().take(USER_AGENT_CHARACTERS_MAX).collect(),
+            user_agent: user_agent.get(..longest).unwrap_or_default(),
+        })
+    }
+
+    /// Whatever the contact says, a phone is called where it was heard from: nobody's calls are sent to a third.
+    pub(super) fn flow(&self, flow: &Flow) -> Flow {
+        match Hop::Phone(*flow).towards_ref(self.contact.0) {
+            Hop::Phone(flow) => flow,
+            Hop::Cluster => *flow,
         }
     }
 }
 
 /// The proxies between the phone and us (RFC 3327): the route of what is sent to it.
 pub(super) fn path_of(request: &Message) -> Result<Vec<String>, Refusal> {
+    if request.header(Name::Path).is_none() {
+        return Ok(Vec::new());
+    }
     let path = request.addresses(Name::Path).map_err(|_| Refusal::Malformed)?;
     let fits = |hop: &NameAddr| hop.uri.is_sip() && hop.uri.to_string().len() <= TEXT_BYTES_MAX;
     if path.len() > PATH_HOPS_MAX || !path.iter().all(fits) {
@@ -158,7 +183,8 @@ fn thousandths(q: &str) -> Option<u16> {
     if fraction.len() > 3 || !fraction.bytes().all(|byte| byte.is_ascii_digit()) {
         return None;
     }
-    let fraction: u16 = format!("{fraction:0<3}").parse().ok()?;
+    let fraction =
+        fraction.bytes().chain(*b"000").take(3).fold(0, |sum, digit| sum * 10 + u16::from(digit - b'0'));
     match whole {
         "0" => Some(fraction),
         "1" if fraction == 0 => Some(1000),
@@ -179,14 +205,15 @@ mod tests {
         Message::parse(text.as_bytes()).unwrap()
     }
 
-    fn wish(lines: &str) -> Result<Wish, Refusal> {
-        Wish::of(&register(lines), &EdgeSettings::default())
+    fn wish(lines: &str) -> Result<Wish<'static>, Refusal> {
+        let request: &'static Message = Box::leak(Box::new(register(lines)));
+        Wish::of(request, &EdgeSettings::default())
     }
 
     /// Devices, seconds and preferences.
     fn bound(lines: &str) -> Vec<(String, u64, u16)> {
         let Ok(Wish::Bind(asked)) = wish(lines) else { panic!("{lines}: {:?}", wish(lines)) };
-        asked.into_iter().map(|asked| (asked.device.0, asked.expires.as_secs(), asked.q)).collect()
+        asked.into_iter().map(|asked| (asked.device.into_owned(), asked.expires.as_secs(), asked.q)).collect()
     }
 
     #[test]

@@ -47,7 +47,7 @@ impl Core {
             return if watcher == watched { Ok(Sight::Parties) } else { Err(Refused::NotAllowed) };
         }
         // Whether a phone is there changes nothing about the right.
-        let bound = |extension: &Extension| self.held.owners.registrar.has(extension);
+        let bound = |extension: &Extension| self.held.owners.has(extension);
         let attached = Attached { member: self.config.member, uplink: self.uplink(), bound: &bound };
         let caller = Caller::Subscriber(watcher);
         match routing::decide(&self.tables, caller, watched.as_str(), &attached).outcome {
@@ -65,7 +65,7 @@ impl Core {
 
     /// The line of a subscriber of this shard, as far as it is known.
     pub(crate) fn lamp(&self, extension: &Extension) -> Lamp {
-        let registered = self.held.owners.registrar.has(extension);
+        let registered = self.held.owners.has(extension);
         let home = self.tables.subscriber(extension).map(|subscriber| subscriber.home);
         let at_home = self.config.place == Place::Independent || home == Some(self.config.member);
         self.held.board.lamp(extension, registered, at_home)
@@ -241,15 +241,15 @@ impl Shard {
     }
 
     fn own_line(&self, extension: Extension) -> (Extension, Line) {
-        let line = self.core.held.board.own(&extension, self.core.held.owners.registrar.has(&extension));
+        let line = self.core.held.board.own(&extension, self.core.held.owners.has(&extension));
         (extension, line)
     }
 
     /// The lines of this shard's subscribers at this member: all with a phone or a call.
     pub fn lines(&self) -> impl Iterator<Item = (Extension, Line)> {
-        let registered = self.core.held.owners.registrar.subscribers();
+        let registered = self.core.held.owners.subscribers();
         let busy = self.core.held.board.busy();
-        let busy = busy.filter(|extension| !self.core.held.owners.registrar.has(extension));
+        let busy = busy.filter(|extension| !self.core.held.owners.has(extension));
         registered.chain(busy).cloned().map(|extension| self.own_line(extension))
     }
 

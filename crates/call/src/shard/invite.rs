@@ -182,7 +182,7 @@ impl Shard {
         let unknown = RefCell::new(None);
         let bound = |extension: &Extension| {
             if self.core.owns(extension) {
-                return self.core.held.owners.registrar.is_bound(extension);
+                return self.core.held.owners.is_bound(extension);
             }
             match found.of(extension) {
                 Some(phones) => !phones.is_empty(),
@@ -310,11 +310,11 @@ impl Shard {
 
     /// The phones that a subscriber of this shard can be called at.
     pub(super) fn phones(&self, extension: &Extension) -> Vec<Target> {
-        let bindings = self.core.held.owners.registrar.of(extension).filter(|binding| binding.connected);
+        let bindings = self.core.held.owners.phones(extension).filter(|binding| binding.connected);
         bindings
             .filter_map(|binding| {
-                let uri = Uri::parse(&binding.contact).ok()?;
-                let path = binding.path.iter().filter_map(|hop| NameAddr::parse(hop).ok()).collect();
+                let uri = Uri::parse(binding.contact).ok()?;
+                let path = binding.path().filter_map(|hop| NameAddr::parse(hop).ok()).collect();
                 Some(Target { hop: Hop::Phone(binding.flow), uri, path })
             })
             .collect()

@@ -27,11 +27,12 @@ mod route;
 mod sorting;
 mod word;
 
+use prove::{Proof, Unproven};
 pub(crate) use sorting::named_tags;
 pub use sorting::{ShardId, Sorter};
 pub use word::{Mail, Word};
 
-use crate::binding::Binding;
+use crate::binding::PackedBinding;
 use crate::core::{Ask, Core, Purpose, Turn};
 use crate::events::Messages;
 use crate::hop::Hop;
@@ -128,7 +129,7 @@ impl Shard {
             ShardInput::Word(Word(saying)) => self.hear(step, saying),
             ShardInput::FlowClosed(flow) => {
                 self.core.held.notifier.lost(flow);
-                self.core.held.owners.registrar.flow_closed(&flow);
+                self.core.held.owners.flow_closed(&flow);
                 self.turn(step).transact(LayerInput::Unreachable { hop: Hop::Phone(flow) });
             }
             ShardInput::Tables(tables) => self.core.tables = tables,
@@ -160,7 +161,7 @@ impl Shard {
         [
             held.layer.next_timeout(),
             self.deadlines.first().map(|(due, _)| *due),
-            held.owners.registrar.next_expiry(),
+            held.owners.next_expiry(),
             held.media.next_timeout(),
             held.notifier.next_timeout(),
             held.board.publish_due(),
@@ -184,14 +185,14 @@ impl Shard {
     }
 
     /// The devices of the subscribers it owns.
-    pub fn bindings(&self) -> impl Iterator<Item = &Binding> {
-        self.core.held.owners.registrar.all()
+    pub fn bindings(&self) -> impl Iterator<Item = &PackedBinding> {
+        self.core.held.owners.all()
     }
 
     /// True when a phone of `extension`, which it owns, can be called.
     #[must_use]
     pub fn is_bound(&self, extension: &Extension) -> bool {
-        self.core.held.owners.registrar.is_bound(extension)
+        self.core.held.owners.is_bound(extension)
     }
 
     /// Its calls in progress.
@@ -247,10 +248,13 @@ impl Shard {
     fn hear(&mut self, step: &mut Step<'_>, saying: Saying) {
         match saying {
             Saying::Prove(proof) => {
-                let judgement = self.judge(step, &proof);
+                let judgement = self.judge_for(step, &proof);
                 step.say(proof.home, Saying::Judged(proof, judgement));
             }
-            Saying::Judged(proof, judgement) => self.judged(step, *proof, judgement),
+            Saying::Judged(proof, judgement) => {
+                let Proof { asking, key, flow, message, .. } = *proof;
+                self.judged(step, Unproven { asking, key, flow, message }, judgement);
+            }
             Saying::Find(mut placing) => {
                 self.find(&mut placing);
                 step.say(placing.home, Saying::Found(placing));
@@ -305,9 +309,10 @@ impl Shard {
         if self.core.held.layer.next_timeout().is_some_and(|due| due <= step.now) {
             self.turn(step).transact(LayerInput::Tick);
         }
-        if self.core.held.owners.registrar.next_expiry().is_some_and(|until| until <= step.now) {
-            let over = self.core.held.owners.registrar.expire(step.now);
-            over.iter().for_each(|change| self.phones_changed(change.subject().0));
+        if self.core.held.owners.next_expiry().is_some_and(|until| until <= step.now) {
+            let over = self.core.held.owners.expire(step.now);
+            let gone = over.iter().filter_map(|change| change.subject().0.parse::<Extension>().ok());
+            gone.for_each(|extension| self.phones_changed(&extension));
             step.out.extend(over.into_iter().map(Output::Binding));
         }
         self.core.held.media.tick(step.now);
@@ -468,7 +473,7 @@ impl Shard {
 
     fn stray_to_phone(&mut self, step: &mut Step<'_>, from: &Hop, message: &Message) {
         let Ok(called) = message.to().uri.user().parse::<Extension>() else { return };
-        let mut flows = self.core.held.owners.registrar.of(&called).map(|binding| binding.flow);
+        let mut flows = self.core.held.owners.phones(&called).map(|binding| binding.flow);
         let bound = flows.any(|flow| Hop::Phone(flow) == *from);
         drop(flows);
         if bound {

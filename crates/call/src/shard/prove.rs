@@ -12,7 +12,7 @@ use crate::owner::Attempt;
 use model::Extension;
 use model::routing::Uplink;
 use model::tables::Tables;
-use sip::digest::{Credentials, Known, Malformed, Secrets, Verdict};
+use sip::digest::{Credentials, Known, Malformed, SecretsRef, Verdict};
 use sip::{Flow, Message, Method, Name, Response, ServerKey, Status};
 use std::time::Duration;
 
@@ -54,7 +54,7 @@ pub(super) struct Unproven {
     pub(super) message: Message,
 }
 
-/// The same with what it says it proves itself by.
+/// The same on its way to the owner it names.
 #[derive(Debug)]
 pub(crate) struct Proof {
     /// The shard that holds its transaction.
@@ -63,7 +63,6 @@ pub(crate) struct Proof {
     pub(crate) key: ServerKey,
     pub(crate) flow: Flow,
     pub(crate) message: Message,
-    pub(crate) credentials: Credentials,
 }
 
 /// What an owner found.
@@ -94,38 +93,53 @@ impl Shard {
                 return self.turn(step).dismiss_with(&asked.key, &asked.message, Status::BAD_REQUEST);
             }
         };
-        let Unproven { asking, key, flow, message } = asked;
         // A subscriber registers its own number and no other, whatever it can prove (RFC 3261 § 10.3 step 4).
-        if asking == Asking::Registrar && message.to().uri.user() != credentials.user() {
-            return self.turn(step).dismiss_with(&key, &message, Status::FORBIDDEN);
+        if asked.asking == Asking::Registrar && asked.message.to_ref().uri.user() != credentials.user() {
+            return self.turn(step).dismiss_with(&asked.key, &asked.message, Status::FORBIDDEN);
         }
         let owner = self.core.sorter.owner_of(credentials.user());
-        let proof = Proof { home: self.core.id, asking, key, flow, message, credentials };
         if owner == self.core.id {
-            let judgement = self.judge(step, &proof);
-            self.judged(step, proof, judgement);
-        } else {
-            self.core.away(&proof.key);
-            step.say(owner, Saying::Prove(Box::new(proof)));
+            let judgement = self.judge(step, &asked.flow, &asked.message, &credentials);
+            return self.judged(step, asked, judgement);
+        }
+        let Unproven { asking, key, flow, message } = asked;
+        self.core.away(&key);
+        let proof = Proof { home: self.core.id, asking, key, flow, message };
+        step.say(owner, Saying::Prove(Box::new(proof)));
+    }
+
+    /// The same for a request whose transaction is in another shard.
+    pub(super) fn judge_for(&mut self, step: &mut Step<'_>, proof: &Proof) -> Judgement {
+        let (_, _, header) = proof.asking.names();
+        match self.core.challenger.read(&proof.message, header) {
+            Ok(Some(credentials)) => self.judge(step, &proof.flow, &proof.message, &credentials),
+            // It was read before it was sent here.
+            Ok(None) | Err(Malformed) => Judgement::Challenge { stale: false },
         }
     }
 
     /// The owner's part. The brake is asked first: whoever is braked learns nothing from a right guess either.
-    pub(super) fn judge(&mut self, step: &mut Step<'_>, proof: &Proof) -> Judgement {
-        let user: Option<Extension> = proof.credentials.user().parse().ok();
-        let attempt = self.attempt(proof, user.as_ref());
+    fn judge(
+        &mut self,
+        step: &mut Step<'_>,
+        flow: &Flow,
+        message: &Message,
+        credentials: &Credentials<'_>,
+    ) -> Judgement {
+        let user: Option<Extension> = credentials.user().parse().ok();
+        let attempt = self.attempt(flow, credentials.user(), user.as_ref());
         let brake = &mut self.core.brake;
         if brake.holds(step.now, attempt) {
             let heard =
-                calls_for_help(&self.core.tables, &proof.message) && brake.hears_emergency(step.now, attempt);
+                calls_for_help(&self.core.tables, message) && brake.hears_emergency(step.now, attempt);
             if !heard {
                 return Judgement::Forbidden;
             }
         }
-        match self.core.verdict(step.now, proof, user.as_ref()) {
+        match self.core.verdict(step.now, (flow, message), credentials, user.as_ref()) {
             Verdict::Accepted => {
                 self.core.brake.right(attempt);
-                user.map_or(Judgement::Forbidden, |user| self.proven(user, &proof.message))
+                user.map_or(Judgement::Forbidden, |user| self.proven(user, message))
             }
             Verdict::Stale => Judgement::Challenge { stale: true },
             Verdict::Wrong if self.cannot_know(user.as_ref()) => Judgement::Later,
@@ -139,11 +153,10 @@ impl Shard {
         }
     }
 
-    fn attempt<'a>(&self, proof: &'a Proof, user: Option<&Extension>) -> Attempt<'a> {
-        let source_ip = proof.flow.remote.ip();
-        let mut bindings = user.into_iter().flat_map(|user| self.core.held.owners.registrar.of(user));
-        let is_at_home = bindings.any(|binding| binding.flow.remote.ip() == source_ip);
-        Attempt { source_ip, user: proof.credentials.user(), is_at_home }
+    fn attempt<'a>(&self, flow: &Flow, user: &'a str, known: Option<&Extension>) -> Attempt<'a> {
+        let source_ip = flow.remote.ip();
+        let is_at_home = known.is_some_and(|user| self.core.held.owners.is_at_home(user, source_ip));
+        Attempt { source_ip, user, is_at_home }
     }
 
     fn proven(&mut self, user: Extension, message: &Message) -> Judgement {
@@ -159,8 +172,8 @@ impl Shard {
     }
 
     /// The part of the shard that holds the transaction.
-    pub(super) fn judged(&mut self, step: &mut Step<'_>, proof: Proof, judgement: Judgement) {
-        let Proof { asking, key, flow, message, .. } = proof;
+    pub(super) fn judged(&mut self, step: &mut Step<'_>, asked: Unproven, judgement: Judgement) {
+        let Unproven { asking, key, flow, message } = asked;
         if !matches!(judgement, Judgement::Proven { .. }) {
             self.core.is_back(&key);
         }
@@ -188,7 +201,7 @@ impl Shard {
         let Unproven { asking, key, flow, message } = asked;
         let (status, name, _) = asking.names();
         let strong = self.core.config.reads_sha256(message.header(Name::UserAgent))
-            && message.to_wire().len() >= SHORT_REQUEST_BYTES;
+            && message.length() >= SHORT_REQUEST_BYTES;
         let [sha256, md5] = self.core.challenger.challenges(step.now, flow.remote.ip(), stale);
         let mut turn = self.turn(step);
         let response: Response = turn.answer_to(message, status);
@@ -203,15 +216,25 @@ impl Shard {
 
 impl Core {
     /// What the credentials prove, and that they were used.
-    fn verdict(&mut self, now: Duration, proof: &Proof, user: Option<&Extension>) -> Verdict {
+    fn verdict(
+        &mut self,
+        now: Duration,
+        (flow, message): (&Flow, &Message),
+        credentials: &Credentials<'_>,
+        user: Option<&Extension>,
+    ) -> Verdict {
         let Core { tables, challenger, held, .. } = self;
+        let source = flow.remote.ip();
         let stored = user.and_then(|user| Some((user, tables.subscriber(user)?.credentials.as_ref()?)));
-        let mut stored = stored.map(|(user, stored)| {
-            let secrets = Secrets { sha256: stored.ha1_sha256.clone(), md5: stored.ha1_md5.clone() };
-            (secrets, held.owners.used.entry(user.clone()).or_default())
-        });
-        let known = stored.as_mut().map(|(secrets, used)| Known { secrets, used });
-        challenger.judge(now, proof.flow.remote.ip(), &proof.message, &proof.credentials, known)
+        let Some((user, stored)) = stored else {
+            return challenger.judge(now, source, message, credentials, None);
+        };
+        let secrets = SecretsRef { sha256: &stored.ha1_sha256, md5: &stored.ha1_md5 };
+        held.owners.uses(now, user, |used| {
+            let known = Some(Known { secrets, used });
+            let verdict = challenger.judge(now, source, message, credentials, known);
+            (verdict, verdict == Verdict::Accepted)
+        })
     }
 }
 

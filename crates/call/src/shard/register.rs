@@ -2,11 +2,31 @@
 
 use super::word::Saying;
 use super::{Shard, Step};
+use crate::binding::BindingRef;
 use crate::io::{Fault, Output};
 use crate::owner::Refusal;
 use crate::settings::BINDINGS_MAX;
 use model::Extension;
-use sip::{Flow, Message, Name, NameAddr, Response, ServerKey, Status};
+use sip::{Flow, Message, Name, Quoted, Response, ServerKey, Status};
+use smallvec::SmallVec;
+use std::fmt::Write as _;
+use std::time::Duration;
+
+/// A bound device as the answer to a REGISTER names it.
+fn contact_of(phone: BindingRef<'_>, now: Duration) -> String {
+    let left_s = phone.until.saturating_sub(now).as_secs();
+    let mut contact = String::with_capacity(phone.contact.len() + phone.device.len() + 48);
+    // Writing to a String cannot fail; nor below.
+    let _ = write!(contact, "<{}>", phone.contact);
+    if phone.device != phone.contact {
+        let _ = write!(contact, ";+sip.instance={}", Quoted(phone.device));
+    }
+    if phone.q < 1000 {
+        let _ = write!(contact, ";q=0.{:03}", phone.q);
+    }
+    let _ = write!(contact, ";expires={left_s}");
+    contact
+}
 
 impl Shard {
     /// A REGISTER of `user`, proven to be its own.
@@ -20,7 +40,7 @@ impl Shard {
     ) {
         let settings = self.core.config.settings;
         let room = self.core.share(BINDINGS_MAX);
-        match self.core.held.owners.registrar.register(step.now, user, (flow, message), &settings, room) {
+        match self.core.held.owners.register(step.now, user, (flow, message), &settings, room) {
             Ok(changed) => {
                 if changed.is_of_phones() {
                     self.phones_changed(user);
@@ -36,25 +56,8 @@ impl Shard {
     }
 
     fn registered(&mut self, step: &mut Step<'_>, key: &ServerKey, user: &Extension, message: &Message) {
-        let contacts: Vec<String> = self
-            .core
-            .held
-            .owners
-            .registrar
-            .of(user)
-            .filter_map(|binding| {
-                let left = binding.until.saturating_sub(step.now).as_secs();
-                let mut contact = NameAddr::parse(&format!("<{}>", binding.contact)).ok()?;
-                if binding.device.0 != binding.contact {
-                    contact.params = contact.params.quoted("+sip.instance", &binding.device.0);
-                }
-                if binding.q < 1000 {
-                    contact.params.set("q", Some(&format!("0.{:03}", binding.q)));
-                }
-                contact.params.set("expires", Some(&left.to_string()));
-                Some(contact.to_string())
-            })
-            .collect();
+        let phones = self.core.held.owners.phones(user);
+        let contacts: SmallVec<[String; 1]> = phones.map(|phone| contact_of(phone, step.now)).collect();
         let mut turn = self.turn(step);
         let ok: Response = turn.answer_to(message, Status::OK);
         let ok = contacts.iter().fold(ok, |ok, contact| ok.header(Name::Contact, contact));

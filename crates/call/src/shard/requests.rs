@@ -6,7 +6,7 @@ use crate::core::{ALLOW, SDP, SUPPORTED};
 use crate::hop::Hop;
 use crate::session::{Asked, Event};
 use crate::settings::BODY_BYTES_MAX;
-use sip::{Message, Method, Name, Response, SchemeRef, ServerKey, Status};
+use sip::{Message, Method, Name, Response, ServerKey, Status};
 
 impl Shard {
     pub(super) fn request(&mut self, step: &mut Step<'_>, key: ServerKey, from: Hop, message: Message) {
@@ -65,8 +65,8 @@ impl Shard {
 
     /// RFC 3261 § 10.3 steps 1 and 5: for a domain of ours. A member that has not synchronised yet does not know its own.
     fn registers_here(&self, register: &Message) -> bool {
-        let registrar = register.request_uri().is_some_and(|uri| self.core.is_ours(&uri.host));
-        self.core.tables.cluster().is_none() || (registrar && self.core.is_ours(&register.to().uri.host))
+        let registrar = register.request_uri_ref().is_some_and(|uri| self.core.names_us(uri.host));
+        self.core.tables.cluster().is_none() || (registrar && self.core.names_us(register.to_ref().uri.host))
     }
 
     fn ask_to_subscribe(&mut self, step: &mut Step<'_>, key: ServerKey, from: Hop, message: Message) {
@@ -96,7 +96,7 @@ fn unacceptable(message: &Message) -> Option<Response> {
     if !is_allowed(message.method()) {
         return Some(Response::to(message, Status::METHOD_NOT_ALLOWED).header(Name::Allow, ALLOW));
     }
-    if message.request_uri_ref().is_none_or(|uri| !matches!(uri.scheme, SchemeRef::Sip | SchemeRef::Sips)) {
+    if message.request_uri_ref().is_none_or(|uri| !uri.is_sip()) {
         return refuse(Status::UNSUPPORTED_URI_SCHEME);
     }
     let mut required: Vec<&str> = message.list(Name::Require).collect();

@@ -145,7 +145,7 @@ impl World {
                 _ => {}
             }
         }
-        assert!(self.edge.bindings().all(|bound| ["2101", "2102"].contains(&bound.extension.as_str())));
+        assert!(self.edge.bindings().all(|bound| ["2101", "2102"].contains(&bound.read().extension)));
         sent
     }
 

@@ -7,7 +7,7 @@ use sip::{Message, Name, Transport};
 use std::time::Duration;
 
 fn bound(world: &World, member: u16, number: &str) -> usize {
-    world.members[&member].edge.bindings().filter(|binding| binding.extension.as_str() == number).count()
+    world.members[&member].edge.bindings().filter(|binding| binding.read().extension == number).count()
 }
 
 #[test]
@@ -95,7 +95,7 @@ fn a_registration_that_is_too_brief_is_told_the_minimum_and_one_too_long_is_cut(
         assert_eq!(refusal.header(Name::MinExpires), Some("60"));
         world.phone("2101").register(100_000);
         world.wait_ms(300);
-        let until = world.members[&1].edge.bindings().next().unwrap().until;
+        let until = world.members[&1].edge.bindings().next().unwrap().read().until;
         assert!(until <= world.now + Duration::from_secs(3600));
     });
 }
@@ -141,7 +141,7 @@ fn a_further_device_over_the_limit_takes_the_place_of_the_oldest() {
         }
         assert_eq!(bound(world, 1, "2101"), DEVICES_PER_SUBSCRIBER_MAX);
         let devices: Vec<String> =
-            world.members[&1].edge.bindings().map(|binding| binding.device.to_string()).collect();
+            world.members[&1].edge.bindings().map(|binding| binding.read().device.to_owned()).collect();
         assert!(!devices.contains(&"urn:uuid:0".to_owned()) && devices.contains(&"urn:uuid:6".to_owned()));
     });
 }
@@ -253,7 +253,7 @@ fn a_phone_that_listens_on_another_port_than_it_sends_from_is_called_there() {
             world.phone(number).register(3600);
         }
         world.wait_ms(300);
-        let port = world.members[&1].edge.bindings().next().unwrap().flow.remote.port();
+        let port = world.members[&1].edge.bindings().next().unwrap().read().flow.remote.port();
         assert_eq!(port, 42_101);
         crate::inside::talk(world, "2101", "2102");
         world.phone("2102").hold();

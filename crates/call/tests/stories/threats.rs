@@ -160,7 +160,7 @@ fn threat_09_nobody_registers_what_is_not_its_own() {
         .replace("To: <sip:pleiad.test>", "To: <sip:2101@pleiad.test>");
     let signed = signed(&mut edge, START, from, "2102", &text);
     assert_eq!(statuses(&told(&mut edge, START, &Hop::Phone(from), &signed)), [403]);
-    let own: Vec<String> = edge.bindings().map(|binding| binding.contact.clone()).collect();
+    let own: Vec<String> = edge.bindings().map(|binding| binding.read().contact.to_owned()).collect();
     assert_eq!(own, ["sip:2101@192.0.2.101", "sip:2102@192.0.2.102"]);
 }
 

@@ -7,7 +7,7 @@ use crate::board::LineBoard;
 use crate::phone::{Phone, PhoneOutput};
 use call::{
     AnchorWhen, Binding, BindingChange, CallRecord, ClusterSide, DialogChange, Edge, EdgeConfig, Hop, Input,
-    Location, Output, Place, Relay, RelayOutput, Role, SubscriptionChange,
+    Location, Output, PackedBinding, Place, Relay, RelayOutput, Role, SubscriptionChange,
 };
 use media::relay::{Order, Report, Spec, StreamId, Traffic};
 use model::{Cause, Change, Extension, Kind, MemberNumber, Record};
@@ -52,7 +52,7 @@ enum Packet {
 
 pub(crate) struct Member {
     pub(crate) edge: Edge,
-    bindings: BTreeMap<(String, String), Binding>,
+    bindings: BTreeMap<(String, String), PackedBinding>,
     /// What is kept of its calls.
     dialogs: BTreeMap<String, Vec<u8>>,
     subscriptions: BTreeMap<String, Vec<u8>>,
@@ -292,7 +292,8 @@ impl World {
     }
 
     fn publish(&mut self, member: u16) {
-        let bindings: Vec<Binding> = self.members[&member].edge.bindings().cloned().collect();
+        let bindings: Vec<Binding> =
+            self.members[&member].edge.bindings().filter_map(PackedBinding::unpack).collect();
         let pairs = bindings.iter().map(|binding| (&binding.extension, &binding.device));
         self.location.snapshot(member_number(member), pairs);
     }

@@ -4,7 +4,7 @@ use super::exchange::{CallInput, CallNotice, CallOutput, LinkNotice};
 use super::head::{Head, HeadSide};
 use super::lane::{Lane, Said, Teller};
 use super::lines;
-use call::{Binding, CallRecord, Edge, EdgeConfig, Location, Place, Role};
+use call::{BindingRef, CallRecord, Edge, EdgeConfig, Location, PackedBinding, Place, Role};
 use cluster::{LiveBinding, LogEntry};
 use model::tables::Tables;
 use model::{ClusterId, MemberNumber, Record};
@@ -24,7 +24,7 @@ pub struct CallSideConfig {
     /// All records the member holds.
     pub records: Vec<Record>,
     /// The registrations found on disk.
-    pub bindings: Vec<Binding>,
+    pub bindings: Vec<PackedBinding>,
     /// The answered calls found on disk (`CallOutput::KeepDialog`).
     pub calls: Vec<Vec<u8>>,
     /// The subscriptions found on disk (`CallOutput::KeepSubscription`).
@@ -66,8 +66,11 @@ impl CallSide {
         out: &mut Vec<CallOutput>,
     ) -> Result<CallSide, call::ThawError> {
         let edge = Edge::thaw(frozen, config.seed)?;
-        let connections: BTreeSet<Flow> =
-            edge.bindings().map(|binding| binding.flow).filter(|flow| flow.transport.is_reliable()).collect();
+        let connections: BTreeSet<Flow> = edge
+            .bindings()
+            .map(|binding| binding.read().flow)
+            .filter(|flow| flow.transport.is_reliable())
+            .collect();
         let is_node = edge.config().place == Place::Node;
         let mut side = CallSide::around(now, edge, config.cluster, config.records, out);
         // What the process before was connected to, this one is not.
@@ -93,8 +96,8 @@ impl CallSide {
             Place::Node | Place::Independent => Head::of_edge(member),
         };
         if place == Place::Node {
-            let bound = |binding| CallOutput::ToLink(CallNotice::Bound(published(binding)));
-            out.extend(edge.bindings().map(bound));
+            let bound = edge.bindings().filter_map(published).map(CallNotice::Bound);
+            out.extend(bound.map(CallOutput::ToLink));
         }
         if place != Place::Independent {
             out.push(CallOutput::ToLink(lines::told(edge.lines())));
@@ -182,12 +185,11 @@ impl CallSide {
     }
 }
 
-pub(super) fn published(binding: &Binding) -> LiveBinding {
-    LiveBinding {
-        extension: binding.extension.clone(),
-        device: binding.device.0.clone(),
-        detail: serde_json::to_vec(binding).unwrap_or_default(),
-    }
+/// A binding as other members are told of it.
+pub(super) fn published(binding: &PackedBinding) -> Option<LiveBinding> {
+    let BindingRef { extension, device, .. } = binding.read();
+    let (extension, device) = (extension.parse().ok()?, device.to_owned());
+    Some(LiveBinding { extension, device, detail: binding.bytes().to_vec() })
 }
 
 /// The record of a call or leg as an entry of the common log. Its name is unique in the cluster for ever: a

@@ -5,7 +5,7 @@ use super::exchange::{CallInput, CallOutput, LinkNotice};
 use super::lane::ToHead;
 use super::lines;
 use call::{
-    Binding, ClusterSide, Device, Front, Hop, Location, Relay, RelayOutput, ShardInput, Sorter, Whom,
+    ClusterSide, Device, Front, Hop, Location, PackedBinding, Relay, RelayOutput, ShardInput, Sorter, Whom,
 };
 use cluster::LiveBinding;
 use model::tables::Tables;
@@ -42,7 +42,7 @@ impl Head {
         now: Duration,
         member: MemberNumber,
         cluster: ClusterId,
-        bindings: impl Iterator<Item = &'a Binding>,
+        bindings: impl Iterator<Item = &'a PackedBinding>,
     ) -> Head {
         Head { member, centre: Some(Centre::new(now, Relay::new(cluster), bindings)) }
     }
@@ -222,9 +222,13 @@ impl HeadSide {
 }
 
 impl Centre {
-    fn new<'a>(now: Duration, relay: Relay, own: impl Iterator<Item = &'a Binding>) -> Centre {
+    fn new<'a>(now: Duration, relay: Relay, own: impl Iterator<Item = &'a PackedBinding>) -> Centre {
         let mut location = Location::new(now);
-        let own = own.map(|binding| (&binding.extension, &binding.device));
+        let own: Vec<(Extension, Device)> = own
+            .filter_map(PackedBinding::unpack)
+            .map(|binding| (binding.extension, binding.device))
+            .collect();
+        let own = own.iter().map(|(extension, device)| (extension, device));
         location.snapshot(MemberNumber::CLUSTER_SERVER, own);
         Centre { relay, location, published: BTreeMap::new() }
     }

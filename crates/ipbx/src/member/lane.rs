@@ -118,19 +118,19 @@ impl Teller {
         out: &mut Vec<CallOutput>,
         to_head: &mut Vec<ToHead>,
     ) {
-        let (extension, device) = change.subject();
         match (self.place, change) {
             (Place::Node, BindingChange::Bound(binding)) => {
-                out.push(CallOutput::ToLink(CallNotice::Bound(published(binding))));
+                out.extend(published(binding).map(CallNotice::Bound).map(CallOutput::ToLink));
             }
-            (Place::Node, BindingChange::Unbound { .. }) => {
+            (Place::Node, BindingChange::Unbound { extension, device }) => {
                 let notice = CallNotice::Unbound(extension.clone(), device.0.clone());
                 out.push(CallOutput::ToLink(notice));
             }
-            (Place::ClusterServer, BindingChange::Bound(binding)) if binding.since >= now => {
-                to_head.push(ToHead::Bound(extension.clone(), device.clone()));
+            (Place::ClusterServer, BindingChange::Bound(binding)) if binding.read().since >= now => {
+                let bound = binding.unpack().map(|binding| ToHead::Bound(binding.extension, binding.device));
+                to_head.extend(bound);
             }
-            (Place::ClusterServer, BindingChange::Unbound { .. }) => {
+            (Place::ClusterServer, BindingChange::Unbound { extension, device }) => {
                 to_head.push(ToHead::Unbound(extension.clone(), device.clone()));
             }
             (Place::ClusterServer, BindingChange::Bound(_)) | (Place::Independent, _) => {}

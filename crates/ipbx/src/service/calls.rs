@@ -7,7 +7,7 @@ use crate::running::Running;
 use crate::shell::clock::ms;
 use crate::trace::ladder::Ladder;
 use crate::trace::{Traced, pcap};
-use call::{Binding, CallId, CallRecord, CallView};
+use call::{CallId, CallRecord, CallView, PackedBinding};
 use model::routing::Decision;
 use model::{Extension, MemberNumber};
 use serde::{Deserialize, Serialize};
@@ -80,12 +80,10 @@ pub async fn bindings(machine: &Machine) -> Result<Vec<BindingView>, ApiError> {
     let running = super::running(machine)?;
     let own = running.role.member();
     let of_each = running.engine.ask_all(move |engine| {
-        let here = engine.lane().shard().bindings().map(|binding| binding_view(own, binding));
+        let here = engine.lane().shard().bindings().filter_map(|binding| binding_view(own, binding));
         let head = engine.head().into_iter().flat_map(|head| head.head().published());
-        let elsewhere = head.filter_map(|(member, live)| {
-            let binding: Binding = serde_json::from_slice(&live.detail).ok()?;
-            Some(binding_view(member, &binding))
-        });
+        let elsewhere =
+            head.filter_map(|(member, live)| binding_view(member, &PackedBinding::parse(&live.detail)?));
         here.chain(elsewhere).collect::<Vec<BindingView>>()
     });
     let mut all: Vec<BindingView> =
@@ -94,18 +92,19 @@ pub async fn bindings(machine: &Machine) -> Result<Vec<BindingView>, ApiError> {
     Ok(all)
 }
 
-fn binding_view(member: MemberNumber, binding: &Binding) -> BindingView {
-    BindingView {
-        extension: binding.extension.clone(),
+fn binding_view(member: MemberNumber, binding: &PackedBinding) -> Option<BindingView> {
+    let binding = binding.unpack()?;
+    Some(BindingView {
+        extension: binding.extension,
         member,
-        device: binding.device.0.clone(),
-        contact: binding.contact.clone(),
+        device: binding.device.0,
+        contact: binding.contact,
         source: binding.flow.remote.to_string(),
         transport: binding.flow.transport.as_str().to_ascii_lowercase(),
-        user_agent: binding.user_agent.clone(),
+        user_agent: binding.user_agent,
         since_ms: ms(binding.since),
         until_ms: ms(binding.until),
-    }
+    })
 }
 
 /// The calls in progress at this edge.

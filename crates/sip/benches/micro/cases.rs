@@ -172,7 +172,7 @@ fn verify(algorithm: Algorithm) -> impl FnMut(u32) {
         }
         let request = Message::parse(&requests.pop().unwrap()).unwrap();
         let credentials = challenger.read(&request, Name::Authorization).unwrap().unwrap();
-        let known = Known { secrets: &secrets, used: &mut used };
+        let known = Known { secrets: secrets.as_ref(), used: &mut used };
         let now = Duration::from_millis(turn.into());
         let verdict = challenger.judge(now, source, &request, &credentials, Some(known));
         assert_eq!(verdict, Verdict::Accepted);

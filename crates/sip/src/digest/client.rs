@@ -78,6 +78,7 @@ impl Client {
         let nc = format!("{:08x}", self.count);
         let asked = Asked { method: method.as_str(), uri, nonce: &self.nonce, nc: &nc, cnonce };
         let response = response(self.algorithm, &self.ha1, &asked);
+        let response = response.as_str();
         let (user, realm, algorithm) =
             (scan::quote(&self.user), scan::quote(&self.realm), self.algorithm.as_str());
         let (nonce, uri) = (scan::quote(&self.nonce), scan::quote(uri));

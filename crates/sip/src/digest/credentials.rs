@@ -4,10 +4,14 @@
 use super::{Algorithm, Malformed};
 use crate::scan::{self, Cursor, Elements};
 use crate::{HostRef, Message, Name, UriRef};
+use smallvec::SmallVec;
 use std::borrow::Cow;
 
 /// More fields than any scheme has.
 const FIELDS_MAX: usize = 32;
+
+/// As many as phones write.
+const FIELDS_USUAL: usize = 11;
 
 /// Bytes of one header line with credentials.
 const LINE_BYTES_MAX: usize = 2_048;
@@ -20,7 +24,7 @@ const LINES_MAX: usize = 8;
 
 /// The fields of one header line, quotes off. A field that is there twice spoils all.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Fields<'a>(Vec<(&'a str, Cow<'a, str>)>);
+pub(super) struct Fields<'a>(SmallVec<[(&'a str, Cow<'a, str>); FIELDS_USUAL]>);
 
 impl<'a> Fields<'a> {
     /// `None` when it is not the Digest scheme; an error when it is, and broken.
@@ -37,7 +41,7 @@ impl<'a> Fields<'a> {
     }
 
     fn read(text: &'a str) -> Option<Fields<'a>> {
-        let mut fields = Fields(Vec::with_capacity(10));
+        let mut fields = Fields(SmallVec::new());
         for element in Elements::of(text) {
             let mut cursor = Cursor::new(element);
             let name = cursor.token()?;
@@ -56,25 +60,29 @@ impl<'a> Fields<'a> {
     }
 
     pub(super) fn value(&self, name: &str) -> Option<&str> {
-        self.0.iter().find(|(known, _)| known.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_ref())
+        self.field(name).map(Cow::as_ref)
+    }
+
+    fn field(&self, name: &str) -> Option<&Cow<'a, str>> {
+        self.0.iter().find(|(known, _)| known.eq_ignore_ascii_case(name)).map(|(_, value)| value)
     }
 }
 
-/// What a request proves itself with, for one realm.
+/// What a request proves itself with, for one realm, where it stands in the request.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Credentials {
-    pub(super) user: String,
-    pub(super) nonce: String,
-    pub(super) uri: String,
+pub struct Credentials<'a> {
+    pub(super) user: Cow<'a, str>,
+    pub(super) nonce: Cow<'a, str>,
+    pub(super) uri: Cow<'a, str>,
     /// In lower case.
-    pub(super) response: String,
-    pub(super) cnonce: String,
-    pub(super) nc: String,
+    pub(super) response: Cow<'a, str>,
+    pub(super) cnonce: Cow<'a, str>,
+    pub(super) nc: Cow<'a, str>,
     pub(super) count: u32,
     pub(super) algorithm: Algorithm,
 }
 
-impl Credentials {
+impl<'a> Credentials<'a> {
     /// Who the sender says it is; nothing is proven yet.
     #[must_use]
     pub fn user(&self) -> &str {
@@ -82,7 +90,11 @@ impl Credentials {
     }
 
     /// The first readable credentials for `realm`; `None` for what deserves a new challenge.
-    pub(super) fn of(request: &Message, header: Name, realm: &str) -> Result<Option<Credentials>, Malformed> {
+    pub(super) fn of(
+        request: &'a Message,
+        header: Name,
+        realm: &str,
+    ) -> Result<Option<Credentials<'a>>, Malformed> {
         if request.headers(header).nth(LINES_MAX).is_some() {
             return Err(Malformed);
         }
@@ -98,7 +110,7 @@ impl Credentials {
 
     /// `Ok(None)` for another algorithm than we know, no `qop=auth`, and a hashed user name, which we never ask for
     /// (RFC 7616 §3.4.4).
-    fn read(fields: &Fields<'_>, request: &Message) -> Result<Option<Credentials>, Malformed> {
+    fn read(fields: &Fields<'a>, request: &Message) -> Result<Option<Credentials<'a>>, Malformed> {
         let Some(algorithm) = Algorithm::named(fields.value("algorithm")) else { return Ok(None) };
         let authenticates = fields.value("qop").is_some_and(|qop| qop.eq_ignore_ascii_case("auth"));
         let hashed = fields.value("userhash").is_some_and(|flag| !flag.eq_ignore_ascii_case("false"));
@@ -106,19 +118,19 @@ impl Credentials {
             return Ok(None);
         }
         let text = |name: &str| {
-            let value = fields.value(name).filter(|value| value.len() <= TEXT_BYTES_MAX);
-            value.map(str::to_owned).ok_or(Malformed)
+            let value = fields.field(name).filter(|value| value.len() <= TEXT_BYTES_MAX);
+            value.cloned().ok_or(Malformed)
         };
-        let uri = fields.value("uri").ok_or(Malformed)?;
-        let covered = request.request_uri_ref().is_some_and(|asked| covers(uri, asked));
+        let uri = fields.field("uri").ok_or(Malformed)?.clone();
+        let covered = request.request_uri_ref().is_some_and(|asked| covers(&uri, asked));
         let nc = text("nc")?;
         let hexadecimal = nc.len() == 8 && nc.bytes().all(|byte| byte.is_ascii_hexdigit());
         let count = u32::from_str_radix(&nc, 16).ok().filter(|_| hexadecimal && covered).ok_or(Malformed)?;
         Ok(Some(Credentials {
             user: text("username")?,
             nonce: text("nonce")?,
-            uri: uri.to_owned(),
-            response: text("response")?.to_ascii_lowercase(),
+            uri,
+            response: small_letters(text("response")?),
             cnonce: text("cnonce")?,
             nc,
             count,
@@ -127,8 +139,15 @@ impl Credentials {
     }
 }
 
+fn small_letters(text: Cow<'_, str>) -> Cow<'_, str> {
+    match text.bytes().any(|byte| byte.is_ascii_uppercase()) {
+        true => Cow::Owned(text.to_ascii_lowercase()),
+        false => text,
+    }
+}
+
 /// What proves a user is not printed.
-impl std::fmt::Debug for Credentials {
+impl std::fmt::Debug for Credentials<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "Credentials({})", self.user)
     }

@@ -14,7 +14,6 @@ pub use credentials::Credentials;
 pub use nonce::UsedNonces;
 pub use server::{Challenger, Known, Malformed, Verdict};
 
-use crate::token::hex;
 use md5::Md5;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -49,7 +48,7 @@ impl Algorithm {
     }
 
     /// The hash of the parts with colons between them, in hexadecimal.
-    fn hash(self, parts: &[&str]) -> String {
+    fn hash(self, parts: &[&str]) -> Hash {
         match self {
             Algorithm::Sha256 => hash::<Sha256>(parts),
             Algorithm::Md5 => hash::<Md5>(parts),
@@ -57,7 +56,30 @@ impl Algorithm {
     }
 }
 
-fn hash<D: Digest>(parts: &[&str]) -> String {
+/// A hash in hexadecimal, without memory of its own.
+struct Hash {
+    letters: [u8; 64],
+    length: usize,
+}
+
+impl Hash {
+    fn of(bytes: &[u8]) -> Hash {
+        const DIGITS: &[u8; 16] = b"0123456789abcdef";
+        let digit = |nibble: u8| DIGITS.get(usize::from(nibble)).copied().unwrap_or_default();
+        let mut letters = [0; 64];
+        for (pair, byte) in letters.chunks_exact_mut(2).zip(bytes) {
+            pair.copy_from_slice(&[digit(byte >> 4), digit(byte & 15)]);
+        }
+        Hash { letters, length: 2 * bytes.len() }
+    }
+
+    fn as_str(&self) -> &str {
+        let letters = self.letters.get(..self.length).unwrap_or_default();
+        std::str::from_utf8(letters).unwrap_or_default()
+    }
+}
+
+fn hash<D: Digest>(parts: &[&str]) -> Hash {
     let mut hasher = D::new();
     for (index, part) in parts.iter().enumerate() {
         if index > 0 {
@@ -65,13 +87,13 @@ fn hash<D: Digest>(parts: &[&str]) -> String {
         }
         hasher.update(part.as_bytes());
     }
-    hex(&hasher.finalize())
+    Hash::of(&hasher.finalize())
 }
 
 /// What is stored of a password: H(user:realm:password), in hexadecimal.
 #[must_use]
 pub fn ha1(algorithm: Algorithm, user: &str, realm: &str, password: &str) -> String {
-    algorithm.hash(&[user, realm, password])
+    algorithm.hash(&[user, realm, password]).as_str().to_owned()
 }
 
 /// Both HA1s of one user.
@@ -93,11 +115,39 @@ impl Secrets {
         }
     }
 
+    /// To look into.
+    #[must_use]
+    pub fn as_ref(&self) -> SecretsRef<'_> {
+        SecretsRef { sha256: &self.sha256, md5: &self.md5 }
+    }
+
     fn ha1(&self, algorithm: Algorithm) -> &str {
+        self.as_ref().ha1(algorithm)
+    }
+}
+
+/// The secrets of one user wherever they are kept.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct SecretsRef<'a> {
+    /// With SHA-256.
+    pub sha256: &'a str,
+    /// With MD5.
+    pub md5: &'a str,
+}
+
+impl<'a> SecretsRef<'a> {
+    fn ha1(self, algorithm: Algorithm) -> &'a str {
         match algorithm {
-            Algorithm::Sha256 => &self.sha256,
-            Algorithm::Md5 => &self.md5,
+            Algorithm::Sha256 => self.sha256,
+            Algorithm::Md5 => self.md5,
         }
+    }
+}
+
+/// Never printed.
+impl fmt::Debug for SecretsRef<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secrets(…)")
     }
 }
 
@@ -109,10 +159,10 @@ impl fmt::Debug for Secrets {
 }
 
 /// The answer to a challenge with `qop=auth` (RFC 7616 §3.4.1).
-fn response(algorithm: Algorithm, ha1: &str, asked: &Asked<'_>) -> String {
+fn response(algorithm: Algorithm, ha1: &str, asked: &Asked<'_>) -> Hash {
     let Asked { method, uri, nonce, nc, cnonce } = asked;
     let ha2 = algorithm.hash(&[method, uri]);
-    algorithm.hash(&[ha1, nonce, nc, cnonce, "auth", &ha2])
+    algorithm.hash(&[ha1, nonce, nc, cnonce, "auth", ha2.as_str()])
 }
 
 /// What goes into a response besides the secret.

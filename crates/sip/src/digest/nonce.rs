@@ -5,6 +5,7 @@
 //! the user: nobody's flood pushes out what another one used.
 
 use serde::{Deserialize, Serialize};
+use smallvec::SmallVec;
 use std::time::Duration;
 
 /// How long a nonce may be used after it was given out.
@@ -18,7 +19,7 @@ const REMEMBERED_MAX: usize = 16;
 const COUNT_AHEAD_MAX: u32 = 1_000;
 
 /// Which nonce: when it was given out (ms since the epoch), and its number.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub(super) struct NonceId {
     pub(super) at_ms: u64,
     pub(super) number: u32,
@@ -41,36 +42,60 @@ impl NonceId {
 
     /// True while it may be used.
     pub(super) fn is_fresh(self, now: Duration) -> bool {
-        let at = Duration::from_millis(self.at_ms);
-        at <= now && now <= at + LIFETIME
+        Duration::from_millis(self.at_ms) <= now && now < self.stale_from()
+    }
+
+    fn stale_from(self) -> Duration {
+        Duration::from_millis(self.at_ms).saturating_add(LIFETIME + Duration::from_nanos(1))
     }
 }
 
-/// What one user has used: serde data of at most a few hundred bytes, to be kept with the user. Losing it would
-/// let a captured request be played again; who loses it takes a new key for its [`super::Challenger`] as well.
+/// What one user has used: serde data, 40 bytes and 16 more for each nonce but the first, to be kept with the user. Losing
+/// it would let a captured request be played again; who loses it takes a new key for its [`super::Challenger`] as well.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct UsedNonces {
-    used: Vec<(NonceId, u32)>,
+    #[serde(with = "frozen")]
+    used: SmallVec<[Used; 1]>,
     /// Nonces up to this one are not taken any more.
-    floor: Option<NonceId>,
+    floor: NonceId,
+}
+
+/// A nonce and its last count.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+struct Used {
+    at_ms: u64,
+    number: u32,
+    count: u32,
+}
+
+impl Used {
+    fn id(self) -> NonceId {
+        NonceId { at_ms: self.at_ms, number: self.number }
+    }
 }
 
 impl UsedNonces {
     /// True when it remembers nothing and nothing would change if it were dropped.
     #[must_use]
     pub fn is_empty(&self, now: Duration) -> bool {
-        self.floor.is_none_or(|floor| !floor.is_fresh(now))
-            && self.used.iter().all(|(id, _)| !id.is_fresh(now))
+        self.empty_at().is_none_or(|at| at <= now)
+    }
+
+    /// From when on it will remember nothing, unless more is used.
+    #[must_use]
+    pub fn empty_at(&self) -> Option<Duration> {
+        let youngest = self.used.iter().map(|used| used.id()).fold(self.floor, NonceId::max);
+        (youngest != NonceId::default()).then(|| youngest.stale_from())
     }
 
     /// Marks a nonce as used up to `count`; false when that was done before or cannot be known any more.
     pub(super) fn take(&mut self, now: Duration, id: NonceId, count: u32) -> bool {
-        if !id.is_fresh(now) || self.floor.is_some_and(|floor| id <= floor) {
+        if !id.is_fresh(now) || id <= self.floor {
             return false;
         }
-        match self.used.iter_mut().find(|(known, _)| *known == id) {
-            Some((_, last)) if count <= *last || count - *last > COUNT_AHEAD_MAX => return false,
-            Some((_, last)) => *last = count,
+        match self.used.iter_mut().find(|known| known.id() == id) {
+            Some(known) if count <= known.count || count - known.count > COUNT_AHEAD_MAX => return false,
+            Some(known) => known.count = count,
             None if count == 0 || count > COUNT_AHEAD_MAX => return false,
             None => self.remember(now, id, count),
         }
@@ -79,15 +104,34 @@ impl UsedNonces {
 
     /// What is too old goes, then the oldest; the floor rises over them.
     fn remember(&mut self, now: Duration, id: NonceId, count: u32) {
-        let gone = self.used.iter().map(|(id, _)| *id).filter(|id| !id.is_fresh(now)).max();
-        self.floor = self.floor.max(gone);
-        self.used.retain(|(id, _)| id.is_fresh(now));
+        let gone = self.used.iter().map(|used| used.id()).filter(|id| !id.is_fresh(now)).max();
+        self.floor = self.floor.max(gone.unwrap_or_default());
+        self.used.retain(|used| used.id().is_fresh(now));
         if self.used.len() >= REMEMBERED_MAX
-            && let Some(oldest) = self.used.iter().map(|(id, _)| *id).min()
+            && let Some(oldest) = self.used.iter().map(|used| used.id()).min()
         {
-            self.used.retain(|(id, _)| *id != oldest);
-            self.floor = self.floor.max(Some(oldest));
+            self.used.retain(|used| used.id() != oldest);
+            self.floor = self.floor.max(oldest);
         }
-        self.used.push((id, count));
+        self.used.push(Used { at_ms: id.at_ms, number: id.number, count });
+    }
+}
+
+/// A short list as any list.
+mod frozen {
+    use super::{SmallVec, Used};
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    pub(super) fn serialize<S: Serializer>(
+        used: &SmallVec<[Used; 1]>,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        used.as_slice().serialize(serializer)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<SmallVec<[Used; 1]>, D::Error> {
+        Ok(Vec::deserialize(deserializer)?.into())
     }
 }

@@ -8,7 +8,7 @@
 
 use super::credentials::Credentials;
 use super::nonce::{NonceId, UsedNonces};
-use super::{Algorithm, Asked, Secrets, response};
+use super::{Algorithm, Asked, Secrets, SecretsRef, response};
 use crate::token::{hex, keyed_hash};
 use crate::{Message, Name, scan};
 use base64::Engine as _;
@@ -40,7 +40,7 @@ pub enum Verdict {
 #[derive(Debug)]
 pub struct Known<'a> {
     /// Its secrets.
-    pub secrets: &'a Secrets,
+    pub secrets: SecretsRef<'a>,
     /// What it has used.
     pub used: &'a mut UsedNonces,
 }
@@ -96,7 +96,7 @@ impl Challenger {
     ///
     /// # Errors
     /// [`Malformed`]: answer 400.
-    pub fn read(&self, request: &Message, header: Name) -> Result<Option<Credentials>, Malformed> {
+    pub fn read<'m>(&self, request: &'m Message, header: Name) -> Result<Option<Credentials<'m>>, Malformed> {
         Credentials::of(request, header, &self.realm)
     }
 
@@ -108,13 +108,13 @@ impl Challenger {
         now: Duration,
         source: IpAddr,
         request: &Message,
-        credentials: &Credentials,
+        credentials: &Credentials<'_>,
         known: Option<Known<'_>>,
     ) -> Verdict {
         let Some(id) = self.read_nonce(&credentials.nonce, source).filter(|id| id.is_fresh(now)) else {
             return Verdict::Stale;
         };
-        let secrets = known.as_ref().map_or(&self.nobody, |known| known.secrets);
+        let secrets = known.as_ref().map_or(self.nobody.as_ref(), |known| known.secrets);
         let algorithm = credentials.algorithm;
         let asked = Asked {
             method: request.method().as_str(),
@@ -124,7 +124,7 @@ impl Challenger {
             cnonce: &credentials.cnonce,
         };
         let wanted = response(algorithm, secrets.ha1(algorithm), &asked);
-        let equal: bool = wanted.as_bytes().ct_eq(credentials.response.as_bytes()).into();
+        let equal: bool = wanted.as_str().as_bytes().ct_eq(credentials.response.as_bytes()).into();
         let Some(known) = known.filter(|_| equal) else { return Verdict::Wrong };
         match known.used.take(now, id, credentials.count) {
             true => Verdict::Accepted,
@@ -133,14 +133,17 @@ impl Challenger {
     }
 
     fn nonce(&self, id: NonceId, source: IpAddr) -> String {
-        let mut bytes = Vec::with_capacity(NonceId::BYTES + SEAL_BYTES);
-        bytes.extend(id.bytes());
-        bytes.extend(self.seal(&id.bytes(), source));
+        let mut bytes = [0; NonceId::BYTES + SEAL_BYTES];
+        let named = id.bytes().into_iter().chain(self.seal(&id.bytes(), source));
+        bytes.iter_mut().zip(named).for_each(|(to, from)| *to = from);
         URL_SAFE_NO_PAD.encode(bytes)
     }
 
     fn read_nonce(&self, nonce: &str, source: IpAddr) -> Option<NonceId> {
-        let bytes = URL_SAFE_NO_PAD.decode(nonce).ok().filter(|_| nonce.len() == NONCE_LETTERS)?;
+        let mut bytes = [0; NonceId::BYTES + SEAL_BYTES];
+        if nonce.len() != NONCE_LETTERS || URL_SAFE_NO_PAD.decode_slice(nonce, &mut bytes).is_err() {
+            return None;
+        }
         let (id, seal) = bytes.split_first_chunk::<{ NonceId::BYTES }>()?;
         let genuine: bool = self.seal(id, source).ct_eq(seal).into();
         genuine.then(|| NonceId::of(*id))

@@ -44,6 +44,7 @@ impl<'de, H: Hop + DeserializeOwned> Deserialize<'de> for Layer<H> {
             layer.servers.put(name, entry);
         }
         layer.set_alarms_anew();
+        layer.note_answered();
         Ok(layer)
     }
 }

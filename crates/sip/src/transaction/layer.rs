@@ -11,7 +11,7 @@ use super::{ClientEvent, Effect, Failure, Input, Limits, Output, ServerEvent};
 use crate::via::ViaRef;
 use crate::{Hop, Message, Method, Name, Response, Status};
 use serde::{Deserialize, Serialize};
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
 
 /// Retry-After of the 503 that a full layer answers with.
@@ -28,6 +28,8 @@ pub struct Layer<H> {
     /// ACK shares.
     pub(super) identities: HashMap<u64, u64, Spread>,
     alarms: Alarms,
+    /// Servers of requests but INVITE that have their answer, the oldest first, and some that are over.
+    answered: VecDeque<u64>,
     /// Room for what one step asks for; empty between two.
     effects: Vec<Effect<H>>,
 }
@@ -92,6 +94,11 @@ impl Server {
         }
     }
 
+    /// True when it is kept only to repeat its answer.
+    fn is_answered_for_good(&self) -> bool {
+        matches!(self, Server::Other(machine) if machine.is_answered())
+    }
+
     /// When it wants to be woken; `None` when it is over.
     fn deadline(&self) -> Option<Option<Duration>> {
         let (over, deadline) = match self {
@@ -123,6 +130,7 @@ impl<H: Hop> Layer<H> {
             servers: Table::new(spread),
             identities: HashMap::with_hasher(spread),
             alarms: Alarms::default(),
+            answered: VecDeque::new(),
             effects: Vec::new(),
         }
     }
@@ -187,11 +195,35 @@ impl<H: Hop> Layer<H> {
         if !message.is_in_dialog() && self.identities.contains_key(&identity) {
             return refuse(&from, Response::to(&message, Status::LOOP_DETECTED), &key, out);
         }
+        self.make_room();
         if self.len() >= self.limits.room_for(message.method()) {
             return refuse_for_now(&from, &message, &key, out);
         }
         self.open_server(now, &key, from.clone(), &message, identity);
         out.push(Output::Request { key, from, message });
+    }
+
+    /// When half of the layer is used, what is kept only to repeat an answer makes room, oldest first: else a few thousand
+    /// registrations a second would fill it, each for the 32 s of Timer J. A copy of the request that comes later is a new
+    /// request, as for a stateless server (RFC 3261 §8.2.7).
+    fn make_room(&mut self) {
+        while self.len() > self.limits.transactions_max / 2
+            && let Some(name) = self.answered.pop_front()
+        {
+            let Some(entry) = self.servers.find(name) else { continue };
+            if entry.machine.is_answered_for_good() {
+                let identity = entry.identity;
+                self.servers.take(name);
+                self.forget_identity(identity, &ServerKey::numbered(name));
+            }
+        }
+    }
+
+    /// Notes every server that has its answer, as after a thaw.
+    pub(super) fn note_answered(&mut self) {
+        let all = self.servers.in_order().into_iter();
+        self.answered =
+            all.filter(|(_, entry)| entry.machine.is_answered_for_good()).map(|(name, _)| name).collect();
     }
 
     fn open_server(&mut self, now: Duration, key: &ServerKey, hop: H, request: &Message, identity: u64) {
@@ -444,6 +476,7 @@ impl<H: Hop> Layer<H> {
     ) {
         let Some(entry) = self.servers.find_mut(key.number()) else { return };
         let mut effects = std::mem::take(&mut self.effects);
+        let responds = matches!(event, ServerEvent::Respond(_));
         let refused = matches!(event, ServerEvent::Respond(response)
             if response.status().is_some_and(|status| status.code() >= 300));
         match &mut entry.machine {
@@ -463,8 +496,18 @@ impl<H: Hop> Layer<H> {
         // CSeq after a 401.
         let shared = if refused || deadline.is_none() { entry.identity.take() } else { None };
         match deadline {
-            Some(wake_at) => self.alarms.set(Sleeper::Server(key.number()), &mut entry.alarm, wake_at),
-            None => drop(self.servers.take(key.number())),
+            Some(wake_at) => {
+                if responds && entry.machine.is_answered_for_good() {
+                    self.answered.push_back(key.number());
+                }
+                self.alarms.set(Sleeper::Server(key.number()), &mut entry.alarm, wake_at);
+            }
+            None => {
+                drop(self.servers.take(key.number()));
+                while self.answered.front().is_some_and(|name| !self.servers.has(*name)) {
+                    self.answered.pop_front();
+                }
+            }
         }
         self.forget_identity(shared, key);
     }

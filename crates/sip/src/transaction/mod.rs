@@ -46,7 +46,8 @@ pub struct Limits {
     /// How long a message may stay in the network.
     pub t4: Duration,
     /// Transactions held; beyond it requests get 503 with Retry-After, and ours fail as [`Failure::Full`]. The last
-    /// tenth is kept for INVITE, so that a call can be made when everything else is used up.
+    /// tenth is kept for INVITE, so that a call can be made when everything else is used up. Beyond half of it, answered
+    /// requests but INVITE are forgotten before Timer J.
     pub transactions_max: usize,
 }
 

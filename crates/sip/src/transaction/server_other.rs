@@ -42,6 +42,11 @@ impl ServerOther {
         matches!(self.state, State::Terminated)
     }
 
+    /// True when it has its answer and may be asked for it again.
+    pub(super) fn is_answered(&self) -> bool {
+        matches!(self.state, State::Completed { .. })
+    }
+
     /// True when a request with this Via is the one that began it.
     pub(super) fn is_of(&self, via: ViaRef<'_>) -> bool {
         match &self.state {

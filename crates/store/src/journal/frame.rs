@@ -52,7 +52,23 @@ impl Batch {
     /// # Errors
     /// [`StoreError::Limit`] for a key over [`KEY_BYTES_MAX`] or a value over [`VALUE_BYTES_MAX`].
     pub fn put(&mut self, shelf: Shelf, key: &[u8], value: &[u8]) -> Result<(), StoreError> {
+        self.record(shelf, PUT, &[key], value)
+    }
+
+    /// The same for a key in several pieces.
+    ///
+    /// # Errors
+    /// As [`Batch::put`].
+    pub fn put_named(&mut self, shelf: Shelf, key: &[&[u8]], value: &[u8]) -> Result<(), StoreError> {
         self.record(shelf, PUT, key, value)
+    }
+
+    /// Forgets a key in several pieces.
+    ///
+    /// # Errors
+    /// As [`Batch::remove`].
+    pub fn remove_named(&mut self, shelf: Shelf, key: &[&[u8]]) -> Result<(), StoreError> {
+        self.record(shelf, REMOVE, key, &[])
     }
 
     /// Forgets a key.
@@ -60,7 +76,7 @@ impl Batch {
     /// # Errors
     /// [`StoreError::Limit`] for a key over [`KEY_BYTES_MAX`].
     pub fn remove(&mut self, shelf: Shelf, key: &[u8]) -> Result<(), StoreError> {
-        self.record(shelf, REMOVE, key, &[])
+        self.record(shelf, REMOVE, &[key], &[])
     }
 
     /// True when it changes nothing.
@@ -69,21 +85,22 @@ impl Batch {
         self.bytes.len() == FRAME_HEAD
     }
 
-    fn record(&mut self, shelf: Shelf, what: u8, key: &[u8], value: &[u8]) -> Result<(), StoreError> {
-        let key_length = u16::try_from(key.len())
+    fn record(&mut self, shelf: Shelf, what: u8, key: &[&[u8]], value: &[u8]) -> Result<(), StoreError> {
+        let key_bytes: usize = key.iter().map(|piece| piece.len()).sum();
+        let key_length = u16::try_from(key_bytes)
             .ok()
-            .filter(|_| key.len() <= KEY_BYTES_MAX)
-            .ok_or_else(|| too_long("a key's bytes", key.len(), KEY_BYTES_MAX))?;
+            .filter(|_| key_bytes <= KEY_BYTES_MAX)
+            .ok_or_else(|| too_long("a key's bytes", key_bytes, KEY_BYTES_MAX))?;
         let value_length = u32::try_from(value.len())
             .ok()
             .filter(|_| value.len() <= VALUE_BYTES_MAX)
             .ok_or_else(|| too_long("a value's bytes", value.len(), VALUE_BYTES_MAX))?;
-        self.bytes.reserve(RECORD_HEAD + key.len() + value.len());
-        self.bytes.extend([shelf.0, what]);
-        self.bytes.extend(key_length.to_be_bytes());
-        self.bytes.extend(value_length.to_be_bytes());
-        self.bytes.extend(key);
-        self.bytes.extend(value);
+        self.bytes.reserve(RECORD_HEAD + key_bytes + value.len());
+        self.bytes.extend_from_slice(&[shelf.0, what]);
+        self.bytes.extend_from_slice(&key_length.to_be_bytes());
+        self.bytes.extend_from_slice(&value_length.to_be_bytes());
+        key.iter().for_each(|piece| self.bytes.extend_from_slice(piece));
+        self.bytes.extend_from_slice(value);
         Ok(())
     }
 
@@ -94,7 +111,7 @@ impl Batch {
 
     /// Takes a record as it stands in another frame.
     pub(super) fn take_record(&mut self, record: &[u8]) {
-        self.bytes.extend(record);
+        self.bytes.extend_from_slice(record);
     }
 
     /// The frame, its head filled in.

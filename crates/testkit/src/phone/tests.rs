@@ -253,7 +253,7 @@ fn register_answer(
 ) -> Message {
     let source = "192.0.2.1".parse().unwrap();
     let secrets = Secrets::of("2101", "c-1", "secret");
-    let known = Some(Known { secrets: &secrets, used });
+    let known = Some(Known { secrets: secrets.as_ref(), used });
     let credentials = challenger.read(register, Name::Authorization).unwrap();
     let judged = credentials.map(|given| challenger.judge(now, source, register, &given, known));
     match judged {

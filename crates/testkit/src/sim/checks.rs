@@ -4,7 +4,7 @@
 use super::host::{Host, member};
 use super::media;
 use super::world::World;
-use call::{CallRecord, CallView, Progress, Role};
+use call::{CallRecord, CallView, PackedBinding, Progress, Role};
 use cluster::{LiveBinding, hub, uplink};
 use ipbx::member::{LinkFault, LinkSide, Member};
 use model::{Cause, Change, Kind, MemberNumber, Record};
@@ -123,8 +123,11 @@ impl Ledger {
             self.broke(now, format!("revision {told} was acknowledged, after the restart there is {there}"));
         }
         let Some(process) = &host.process else { return };
-        for binding in host.disk.bindings.values().filter(|binding| binding.until > now) {
-            let taken_back = process.calls.edge().bindings().any(|there| there.device == binding.device);
+        for binding in
+            host.disk.bindings.values().map(PackedBinding::read).filter(|binding| binding.until > now)
+        {
+            let taken_back =
+                process.calls.edge().bindings().any(|there| there.read().device == binding.device);
             if !taken_back {
                 self.broke(now, format!("n{number} forgot the registration of {}", binding.extension));
             }
@@ -273,7 +276,9 @@ fn location_is_the_union(world: &World) -> Vec<String> {
     let there: BTreeSet<(MemberNumber, String, String)> = processes(world)
         .flat_map(|(number, process)| {
             let bindings = process.calls.edge().bindings();
-            bindings.map(move |b| (member(number), b.extension.to_string(), b.device.0.clone()))
+            bindings
+                .map(PackedBinding::read)
+                .map(move |b| (member(number), b.extension.to_owned(), b.device.to_owned()))
         })
         .collect();
     let mut found = Vec::new();

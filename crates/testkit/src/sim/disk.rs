@@ -2,7 +2,7 @@
 //! a random number of the first of them. What is on it was acknowledged or may be.
 
 use super::chance::Chance;
-use call::{Binding, BindingChange, CallRecord, DialogChange, SubscriptionChange};
+use call::{BindingChange, BindingRef, CallRecord, DialogChange, PackedBinding, SubscriptionChange};
 use cluster::LogEntry;
 use ipbx::member::{PhoneSend, log_entry};
 use model::{Change, Kind, MemberNumber, Position, Record};
@@ -37,7 +37,7 @@ pub(super) struct Disk {
     pub(super) position: Position,
     /// The last changes, on the cluster server.
     pub(super) recent: Vec<Change>,
-    pub(super) bindings: BTreeMap<(String, String), Binding>,
+    pub(super) bindings: BTreeMap<(String, String), PackedBinding>,
     /// What is kept of its calls.
     pub(super) dialogs: BTreeMap<String, Vec<u8>>,
     /// What is kept of its subscriptions.
@@ -102,7 +102,8 @@ impl Disk {
     fn put(&mut self, write: &Write) {
         match write {
             Write::Binding { change: BindingChange::Bound(binding), .. } => {
-                let name = (binding.extension.to_string(), binding.device.0.clone());
+                let BindingRef { extension, device, .. } = binding.read();
+                let name = (extension.to_owned(), device.to_owned());
                 self.bindings.insert(name, binding.clone());
             }
             Write::Binding { change: BindingChange::Unbound { extension, device }, .. } => {

@@ -278,14 +278,10 @@ impl Keeper {
 /// A change as the journal keeps it. A device is one record, named by its subscriber and itself.
 fn put_binding(batch: &mut Batch, change: &BindingChange) -> Result<(), store::StoreError> {
     let (extension, device) = change.subject();
-    let key = format!("{extension}\0{device}");
+    let name = [extension.as_bytes(), b"\0", device.as_bytes()];
     match change {
-        BindingChange::Bound(binding) => {
-            // A value of ours that is no JSON is a bug of ours; an empty one is passed over when it is read back.
-            let value = serde_json::to_vec(binding).unwrap_or_default();
-            batch.put(Shelf::BINDING, key.as_bytes(), &value)
-        }
-        BindingChange::Unbound { .. } => batch.remove(Shelf::BINDING, key.as_bytes()),
+        BindingChange::Bound(binding) => batch.put_named(Shelf::BINDING, &name, binding.bytes()),
+        BindingChange::Unbound { .. } => batch.remove_named(Shelf::BINDING, &name),
     }
 }
 

@@ -14,7 +14,7 @@ use super::keep::Keeper;
 use super::{Counters, EngineHandle, HeadOrder, Order, SLEEP_MAX, Surroundings};
 use crate::member::{CallInput, CallOutput, HeadSide, Lane, LinkInput, LinkNotice, PhoneSend, Said, ToHead};
 use crate::shell::inbox::{Bell, Outlet, TURN_ITEMS_MAX};
-use crate::shell::phones::port::{Arrivals, BATCH};
+use crate::shell::phones::port::Arrivals;
 use crate::trace::{Circumstances, Kept, Party, Trace, Traced};
 use call::{Hop, ShardInput, Sorter, Whom};
 use model::Change;
@@ -26,6 +26,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+/// Datagrams of a turn: at 10 µs each what is answered with the last of them waits for a millisecond.
+const TURN_DATAGRAMS_MAX: usize = 128;
 /// Sends that are put together at most.
 const SENDS_MAX: usize = 256;
 
@@ -136,17 +138,32 @@ impl Engine {
         loop {
             let now = self.now();
             let Some(orders) = self.obey(now, TURN_ITEMS_MAX) else { return self.flush(now) };
-            let datagrams = self.receive(now, &mut arrivals);
-            let waiting = self.register(now);
+            let idle = self.take_datagrams(&mut arrivals);
+            let now = self.now();
             if self.lane.next_timeout().is_some_and(|at| at <= now) {
                 self.step(now, ShardInput::Tick, true);
             }
             self.flush(now);
-            // A full batch has more behind it; else the poll says at once if there is.
-            if orders < TURN_ITEMS_MAX && datagrams < BATCH && !waiting {
+            if orders < TURN_ITEMS_MAX && idle {
                 self.sleep();
             }
         }
+    }
+
+    /// Reads datagrams until there are none or the turn is long enough; true when nothing is left to do. What comes while
+    /// the first ones are worked on belongs to the turn: one write to the disk and one system call to send answer all of them.
+    fn take_datagrams(&mut self, arrivals: &mut Arrivals) -> bool {
+        let mut taken = 0;
+        while taken < TURN_DATAGRAMS_MAX {
+            let now = self.now();
+            let datagrams = self.receive(now, arrivals);
+            let waiting = self.register(now);
+            if datagrams == 0 && !waiting {
+                return true;
+            }
+            taken += datagrams.max(1);
+        }
+        false
     }
 
     /// Waits for something to do.
@@ -213,9 +230,8 @@ impl Engine {
     fn datagram(&mut self, now: Duration, remote: SocketAddr, datagram: &[u8]) {
         let local = self.around.phones.local_toward(remote.ip());
         let flow = Flow { transport: Transport::Udp, local, remote, connection: 0 };
-        match Message::parse(datagram) {
+        match Message::received(datagram, remote) {
             Ok(message) => {
-                let message = if message.is_request() { message.stamped(remote) } else { message };
                 let shard = usize::from(self.sorter.shard_of(&message).0);
                 let from = Hop::Phone(flow);
                 if shard == self.number {
@@ -398,7 +414,7 @@ impl Engine {
             }
             CallOutput::KeepBinding { change, then } => {
                 if let call::BindingChange::Bound(binding) = &change {
-                    self.around.phones.prove(&binding.flow);
+                    self.around.phones.prove(&binding.read().flow);
                 }
                 self.keeper.binding(&change, then);
                 self.told.bindings = true;

@@ -2,6 +2,14 @@
 //!
 //! One device is one binding: it is named by its `+sip.instance` (RFC 5626) or, failing that, by its
 //! contact address, so a phone that comes back from another port replaces itself and rings once.
+//!
+//! [`Binding`] is the value; what is held by the thousand, written to disk and told to other members is a
+//! [`PackedBinding`].
+
+mod packed;
+
+pub(crate) use packed::packed_path;
+pub use packed::{BindingRef, PackedBinding};
 
 use model::Extension;
 use serde::{Deserialize, Serialize};
@@ -51,12 +59,10 @@ pub struct Binding {
 }
 
 /// A change of the bindings, to be kept and published.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-#[expect(clippy::large_enum_variant, reason = "nearly every change is a binding, and is moved once")]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum BindingChange {
     /// The device is bound like this now.
-    Bound(Binding),
+    Bound(PackedBinding),
     /// The device is not bound any more.
     Unbound {
         /// The subscriber.
@@ -69,10 +75,13 @@ pub enum BindingChange {
 impl BindingChange {
     /// The subscriber and the device it is about.
     #[must_use]
-    pub fn subject(&self) -> (&Extension, &Device) {
+    pub fn subject(&self) -> (&str, &str) {
         match self {
-            BindingChange::Bound(binding) => (&binding.extension, &binding.device),
-            BindingChange::Unbound { extension, device } => (extension, device),
+            BindingChange::Bound(binding) => {
+                let binding = binding.read();
+                (binding.extension, binding.device)
+            }
+            BindingChange::Unbound { extension, device } => (extension.as_str(), &device.0),
         }
     }
 }
