@@ -39,11 +39,11 @@ impl<'de> Deserialize<'de> for Owners {
         let mut owners = Owners::new(key);
         bindings.into_iter().for_each(|binding| owners.restore(binding));
         for (extension, used) in used {
-            owners.table.entry(&extension).used = used;
+            owners.table.change(&extension, |owner| owner.used = used);
             owners.table.wind(Duration::ZERO, &extension);
         }
         for (extension, begun) in begun {
-            owners.table.entry(&extension).begun = begun;
+            owners.table.change(&extension, |owner| owner.begun = begun);
         }
         let over = |(number, over): (u64, Vec<Extension>)| (number, over.into());
         owners.connections = connections.into_iter().map(over).collect();

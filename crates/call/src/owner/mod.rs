@@ -75,9 +75,11 @@ impl Owners {
     /// `extension` begins a call. False when it has as many as it may: an emergency call goes on all the same, so it is
     /// counted in any case, and its end has to be told.
     pub(crate) fn begins(&mut self, extension: &Extension) -> bool {
-        let owner = self.table.entry(extension);
-        owner.begun = owner.begun.saturating_add(1);
-        usize::try_from(owner.begun).is_ok_and(|begun| begun <= CALLS_PER_CALLER_MAX)
+        let begun = self.table.change(extension, |owner| {
+            owner.begun = owner.begun.saturating_add(1);
+            owner.begun
+        });
+        usize::try_from(begun).is_ok_and(|begun| begun <= CALLS_PER_CALLER_MAX)
     }
 
     /// A call that `extension` had begun is over.
@@ -106,7 +108,7 @@ impl Owners {
         let mut used = UsedNonces::default();
         let (verdict, right) = judge(&mut used);
         if right {
-            self.table.entry(extension).used = used;
+            self.table.change(extension, |owner| owner.used = used);
             self.table.wind(now, extension);
         }
         verdict

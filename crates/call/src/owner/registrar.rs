@@ -63,6 +63,16 @@ impl Owner {
         Some(BindingChange::Unbound { extension: phone.extension.parse().ok()?, device })
     }
 
+    /// A further device than one may have takes the place of the oldest.
+    fn make_room(&mut self) -> Option<BindingChange> {
+        if self.phones.len() < DEVICES_PER_SUBSCRIBER_MAX {
+            return None;
+        }
+        let oldest = self.phones.iter().map(PackedBinding::read).min_by_key(|phone| phone.since)?;
+        let oldest = oldest.device.to_owned();
+        self.take(&oldest)
+    }
+
     /// RFC 3261 § 10.3 step 7: within one Call-ID only a higher CSeq changes a binding.
     fn in_order(&self, device: &str, request: &Message) -> bool {
         let later =
@@ -120,17 +130,15 @@ impl Owners {
         (flow, request, path): (&Flow, &Message, &[u8]),
         changed: &mut Changed,
     ) {
-        let owner = self.table.entry(extension);
-        let known = owner.phone(&asked.device).map(|known| (known.since, known.flow));
+        let known = self.table.find(extension).and_then(|owner| owner.phone(&asked.device));
+        let known = known.map(|known| (known.since, known.flow));
         if let Some((_, before)) = known
             && before != asked.flow(flow)
         {
             changed.moved.push((before, asked.flow(flow)));
         }
-        if known.is_none() && owner.phones.len() >= DEVICES_PER_SUBSCRIBER_MAX {
-            let oldest = owner.phones.iter().map(PackedBinding::read).min_by_key(|phone| phone.since);
-            let oldest = oldest.map(|phone| phone.device.to_owned());
-            let gone = oldest.and_then(|oldest| owner.take(&oldest));
+        if known.is_none() {
+            let gone = self.table.find_mut(extension).and_then(Owner::make_room);
             self.bound -= usize::from(gone.is_some());
             changed.changes.extend(gone);
         }
@@ -156,7 +164,7 @@ impl Owners {
                 over.push(extension.clone());
             }
         }
-        let replaced = self.table.entry(extension).put(phone);
+        let replaced = self.table.change(extension, |owner| owner.put(phone));
         self.bound += usize::from(!replaced);
     }
 

@@ -17,48 +17,82 @@ const SLACK: usize = 1_024;
 /// See the module.
 #[derive(Debug)]
 pub(super) struct Table {
-    owners: HashMap<Extension, Box<Owner>, Key>,
+    places: HashMap<Extension, u32, Key>,
+    owners: Vec<Option<Box<Placed>>>,
+    free: Vec<u32>,
     /// The earliest first; of several at one time in the order of their numbers.
     alarms: BinaryHeap<Reverse<(Duration, Extension)>>,
 }
 
+#[derive(Debug)]
+struct Placed {
+    extension: Extension,
+    owner: Owner,
+}
+
 impl Table {
     pub(super) fn new(key: Key) -> Table {
-        Table { owners: HashMap::with_hasher(key), alarms: BinaryHeap::new() }
+        let places = HashMap::with_hasher(key);
+        Table { places, owners: Vec::new(), free: Vec::new(), alarms: BinaryHeap::new() }
     }
 
     pub(super) fn key(&self) -> Key {
-        *self.owners.hasher()
+        *self.places.hasher()
+    }
+
+    fn place(&self, extension: &Extension) -> Option<usize> {
+        usize::try_from(*self.places.get(extension)?).ok()
     }
 
     pub(super) fn find(&self, extension: &Extension) -> Option<&Owner> {
-        self.owners.get(extension).map(Box::as_ref)
+        self.owners.get(self.place(extension)?)?.as_ref().map(|placed| &placed.owner)
     }
 
     pub(super) fn find_mut(&mut self, extension: &Extension) -> Option<&mut Owner> {
-        self.owners.get_mut(extension).map(Box::as_mut)
+        let place = self.place(extension)?;
+        self.owners.get_mut(place)?.as_mut().map(|placed| &mut placed.owner)
     }
 
-    /// The owner, made when there is none.
-    pub(super) fn entry(&mut self, extension: &Extension) -> &mut Owner {
-        self.owners.entry(extension.clone()).or_default()
+    /// Lets `change` have the owner, made when there is none.
+    pub(super) fn change<T>(&mut self, extension: &Extension, change: impl FnOnce(&mut Owner) -> T) -> T {
+        if let Some(owner) = self.find_mut(extension) {
+            return change(owner);
+        }
+        let mut owner = Owner::default();
+        let changed = change(&mut owner);
+        self.put(extension, owner);
+        changed
+    }
+
+    fn put(&mut self, extension: &Extension, owner: Owner) {
+        let placed = Some(Box::new(Placed { extension: extension.clone(), owner }));
+        let place = self.free.pop().or_else(|| u32::try_from(self.owners.len()).ok()).unwrap_or(u32::MAX);
+        match usize::try_from(place).ok().and_then(|place| self.owners.get_mut(place)) {
+            Some(free) => *free = placed,
+            None => self.owners.push(placed),
+        }
+        self.places.insert(extension.clone(), place);
     }
 
     pub(super) fn forget(&mut self, extension: &Extension) {
-        self.owners.remove(extension);
+        let Some(place) = self.places.remove(extension) else { return };
+        self.free.push(place);
+        if let Some(owner) = usize::try_from(place).ok().and_then(|place| self.owners.get_mut(place)) {
+            *owner = None;
+        }
     }
 
     /// All of them in the order of their numbers.
     pub(super) fn in_order(&self) -> Vec<(&Extension, &Owner)> {
-        let mut all: Vec<(&Extension, &Owner)> =
-            self.owners.iter().map(|(extension, owner)| (extension, owner.as_ref())).collect();
+        let all = self.owners.iter().flatten().map(|placed| (&placed.extension, &placed.owner));
+        let mut all: Vec<(&Extension, &Owner)> = all.collect();
         all.sort_unstable_by_key(|(extension, _)| *extension);
         all
     }
 
     /// Sees to it that the owner is looked at when it is due.
     pub(super) fn wind(&mut self, now: Duration, extension: &Extension) {
-        let Some(owner) = self.owners.get_mut(extension) else { return };
+        let Some(owner) = self.find_mut(extension) else { return };
         if let Some(due) = owner.due(now)
             && owner.alarm.is_none_or(|alarm| due < alarm)
         {
@@ -79,7 +113,7 @@ impl Table {
             && *at <= now
         {
             let Reverse((at, extension)) = self.alarms.pop()?;
-            if let Some(owner) = self.owners.get_mut(&extension).filter(|owner| owner.alarm == Some(at)) {
+            if let Some(owner) = self.find_mut(&extension).filter(|owner| owner.alarm == Some(at)) {
                 owner.alarm = None;
                 return Some(extension);
             }
@@ -89,12 +123,12 @@ impl Table {
 
     /// Alarms that do not count any more are taken out when they are most.
     fn prune(&mut self) {
-        if self.alarms.len() > 2 * self.owners.len() + SLACK {
-            let owners = &self.owners;
-            let counts = |at: &Duration, extension: &Extension| {
-                owners.get(extension).is_some_and(|owner| owner.alarm == Some(*at))
-            };
-            self.alarms.retain(|Reverse((at, extension))| counts(at, extension));
+        if self.alarms.len() > 2 * self.places.len() + SLACK {
+            let mut alarms = std::mem::take(&mut self.alarms);
+            alarms.retain(|Reverse((at, extension))| {
+                self.find(extension).is_some_and(|owner| owner.alarm == Some(*at))
+            });
+            self.alarms = alarms;
         }
     }
 }
