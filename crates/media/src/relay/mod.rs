@@ -95,8 +95,9 @@ pub struct Relay {
 struct Ear {
     rtp: Source,
     rtcp: Source,
-    unseal: Option<srtp::Context>,
-    seal: Option<srtp::Context>,
+    // Large, and most streams have none: what each packet touches stays close together.
+    unseal: Option<Box<srtp::Context>>,
+    seal: Option<Box<srtp::Context>>,
     reception: Reception,
     packets: u64,
     bytes: u64,
@@ -262,12 +263,12 @@ impl Ear {
 }
 
 /// A context for the key of these terms; the same one when the key is the same.
-fn renew(context: &mut Option<srtp::Context>, key: Option<(srtp::Suite, &srtp::MasterKey)>) {
+fn renew(context: &mut Option<Box<srtp::Context>>, key: Option<(srtp::Suite, &srtp::MasterKey)>) {
     match key {
         None => *context = None,
         Some((suite, key)) => {
             if !context.as_ref().is_some_and(|context| context.is_of(suite, key)) {
-                *context = Some(srtp::Context::new(suite, key.clone()));
+                *context = Some(Box::new(srtp::Context::new(suite, key.clone())));
             }
         }
     }

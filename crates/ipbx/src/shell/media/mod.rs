@@ -7,7 +7,7 @@
 //! | per packet | system calls |
 //! | --- | --- |
 //! | wait for it | one for all that are there |
-//! | take it, send it on | one each |
+//! | take it, send it on | one each, on sockets that are connected to the phones |
 
 mod socket;
 mod thread;

@@ -125,6 +125,39 @@ fn threat_14_a_stranger_is_not_heard_and_gets_nothing_while_the_phones_talk_on()
 }
 
 #[test]
+fn threat_14_a_flood_of_strangers_fills_another_queue_than_the_phones() {
+    let scene = scene(Duration::from_secs(60), None);
+    let begun = Packet::parse(&scene.heard(1)).unwrap().header.sequence;
+    // Both have been heard by now, and the caller has a socket of its own.
+    let stranger = Ear::new();
+    for sequence in 0..5_000 {
+        stranger.say(scene.spec.caller.local, sequence);
+    }
+    let said: Vec<u16> = (begun + 500..begun + 520).collect();
+    said.iter().for_each(|sequence| scene.caller.say(scene.spec.caller.local, *sequence));
+    let mut expected = said.iter().peekable();
+    while expected.peek().is_some() {
+        let (packet, _) = scene.called.hears();
+        let heard = Packet::parse(&packet).unwrap().header.sequence;
+        assert!(expected.next_if_eq(&&heard).is_some() || heard < begun + 500, "{heard} came first");
+    }
+}
+
+#[test]
+fn a_phone_that_moves_is_heard_and_spoken_to_where_it_is_now() {
+    let mut scene = scene(Duration::from_secs(60), None);
+    scene.heard(1);
+    let before = std::mem::replace(&mut scene.caller, Ear::new());
+    let rtp = scene.caller.address();
+    scene.spec.caller.remote = Some(Remote { rtp, rtcp: SocketAddr::new(rtp.ip(), 9), learn_from: None });
+    scene.relay.order(Order::Alter(STREAM, scene.spec.clone()));
+    scene.heard(2_000);
+    scene.called.say(scene.spec.called.local, 1);
+    assert_eq!(scene.caller.hears().1, scene.spec.caller.local);
+    before.hears_nothing();
+}
+
+#[test]
 fn speech_goes_on_over_a_restart_with_the_same_ports_and_key_stream() {
     let suite = Suite::AesCm128HmacSha1_80;
     let (ours, theirs) = (MasterKey::new([1; 30]), MasterKey::new([2; 30]));

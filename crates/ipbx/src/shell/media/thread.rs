@@ -1,9 +1,9 @@
 //! One relay thread: it owns its streams and their sockets, and is the only one that touches them.
 
-use super::socket::{self, PLACES, SOCKETS, opposite};
+use super::socket::{Doors, Token, Way};
 use super::{Beginning, Listener, SteadyClock};
 use media::datagram::Datagram;
-use media::relay::{Order, Relay, Report, Spec, StreamId, Verdict};
+use media::relay::{Channel, Order, Relay, Report, Spec, StreamId, Verdict};
 use rustix::event::{Timespec, epoll};
 use std::collections::BTreeMap;
 use std::io;
@@ -44,7 +44,6 @@ pub(super) struct Relaying {
     epoll: OwnedFd,
     /// Streams of the process before that have not been opened again yet.
     kept: BTreeMap<StreamId, Relay>,
-    /// By place; a socket's token is its place and number.
     streams: Vec<Option<Stream>>,
     places: BTreeMap<StreamId, usize>,
     next_round: Duration,
@@ -55,8 +54,7 @@ pub(super) struct Relaying {
 struct Stream {
     id: StreamId,
     relay: Relay,
-    /// [`SOCKETS`] of them.
-    sockets: Vec<UdpSocket>,
+    doors: Doors,
     silent: bool,
 }
 
@@ -120,19 +118,16 @@ impl Relaying {
 
     /// Takes one packet and sends it on. What else is there is found at the next look.
     fn carry(&mut self, now: Duration, token: u64, buffer: &mut [u8]) {
-        let Ok(token) = usize::try_from(token) else { return };
-        let (place, number) = (token / SOCKETS, token % SOCKETS);
-        let Some(Some(stream)) = self.streams.get_mut(place) else { return };
-        let (Some(socket), Some(at)) = (stream.sockets.get(number), PLACES.get(number)) else { return };
-        // An error here is an ICMP refusal of what was sent before: the phone does not listen yet, or any more.
-        let Ok((length, from)) = socket.recv_from(buffer) else { return };
+        let Some(token) = Token::of(token) else { return };
+        let Some(Some(stream)) = self.streams.get_mut(token.place) else { return };
+        let Some((at, door, opposite)) = stream.doors.pair(token.door) else { return };
+        let Some((length, from)) = door.hear(token.way, buffer) else { return };
         self.taken += 1;
         let mut packet = Datagram::new(buffer, length);
-        if let Verdict::Forward(to) = stream.relay.handle(now, *at, from, &mut packet)
-            && let Some(out) = stream.sockets.get(opposite(number))
-        {
-            // A packet that cannot be sent is lost, as packets are.
-            let _lost = out.send_to(packet.bytes(), to);
+        let Verdict::Forward(to) = stream.relay.handle(now, at, from, &mut packet) else { return };
+        opposite.say(packet.bytes(), to);
+        if token.way == Way::Open && at.1 == Channel::Rtp {
+            door.connect(from, |socket| wait_for(&self.epoll, socket, Token { way: Way::Direct, ..token }));
         }
     }
 
@@ -164,11 +159,10 @@ impl Relaying {
     }
 
     fn try_open(&mut self, now: Duration, id: StreamId, spec: Spec) -> io::Result<()> {
-        let sockets = socket::open(&spec)?;
+        let doors = Doors::open(&spec)?;
         let place = self.streams.iter().position(Option::is_none).unwrap_or(self.streams.len());
-        for (number, socket) in sockets.iter().enumerate() {
-            let token = u64::try_from(place * SOCKETS + number).unwrap_or(BELL);
-            epoll::add(&self.epoll, socket, epoll::EventData::new_u64(token), epoll::EventFlags::IN)?;
+        for (door, socket) in doors.all() {
+            wait_for(&self.epoll, socket, Token { place, door, way: Way::Open })?;
         }
         let relay = match self.kept.remove(&id) {
             Some(mut relay) => {
@@ -182,7 +176,7 @@ impl Relaying {
             self.streams.push(None);
         }
         if let Some(free) = self.streams.get_mut(place) {
-            *free = Some(Stream { id, relay, sockets, silent: false });
+            *free = Some(Stream { id, relay, doors, silent: false });
             self.places.insert(id, place);
         }
         Ok(())
@@ -216,4 +210,9 @@ impl Relaying {
         self.spaced = std::mem::take(&mut self.taken) > BUSY;
         self.next_round = now + ROUND;
     }
+}
+
+fn wait_for(epoll: &OwnedFd, socket: &UdpSocket, token: Token) -> io::Result<()> {
+    let data = epoll::EventData::new_u64(token.packed());
+    Ok(epoll::add(epoll, socket, data, epoll::EventFlags::IN)?)
 }
