@@ -9,6 +9,7 @@
 
 use super::exchange::{accept, later, request_on};
 use super::leg::{Leg, Words, agreed, words_of};
+use super::media;
 use super::offering::Offering;
 use super::refer::Replaces;
 use super::talking::{Acking, Onward, Talking};
@@ -42,6 +43,8 @@ pub(super) struct PickingUp {
     from: Party,
     to: Party,
     leg: Leg,
+    /// The caller's offer, as the phone is to see it.
+    offer: Words,
     stage: Stage,
 }
 
@@ -116,26 +119,50 @@ impl Offering {
             pick_up.refuse(turn, Status::FORBIDDEN);
             return Some(State::Offering(self));
         }
-        let offer = words_of(&self.caller.invite);
-        let words = match (words_of(&pick_up.invite), &offer) {
-            (Some(theirs), Some(_)) => Some(Words::of(&resting(&theirs))),
-            (None, Some(offer)) => Some(offer.clone()),
-            // Nobody has offered anything that could be answered now.
-            (_, None) => None,
-        };
-        let leg = words.and_then(|words| Some((words, pick_up.leg(turn, facts, Side::Called)?)));
-        let Some((words, mut leg)) = leg else {
+        // When nobody has offered anything, nothing can be answered now.
+        let Some(offer) = words_of(&self.caller.invite) else {
             pick_up.refuse(turn, Status::NOT_ACCEPTABLE_HERE);
             return Some(State::Offering(self));
+        };
+        let Some(mut leg) = pick_up.leg(turn, facts, Side::Called) else {
+            pick_up.refuse(turn, Status::BAD_REQUEST);
+            return Some(State::Offering(self));
+        };
+        let tag = leg.dialog.local_tag();
+        let offer = match media::offer_to_taker(turn, facts, pick_up, tag, &self.caller.invite) {
+            Ok(rewritten) => rewritten.map_or(offer, |text| Words::of(&text)),
+            Err(refusal) => {
+                pick_up.refuse_media(turn, refusal);
+                return Some(State::Offering(self));
+            }
+        };
+        let words = match words_of(&pick_up.invite) {
+            Some(theirs) => Words::of(&resting(&theirs)),
+            None => offer.clone(),
         };
         pick_up.accept(turn, facts, &mut leg, &words);
         let stage = Stage::Acknowledging { server: pick_up.key.clone(), cseq: pick_up.invite.cseq().number };
         let to = pick_up.party.clone();
-        Some(State::PickingUp(Box::new(PickingUp { offering: self, from, to, leg, stage })))
+        Some(State::PickingUp(Box::new(PickingUp { offering: self, from, to, leg, offer, stage })))
     }
 }
 
 impl PickingUp {
+    /// Our tag in the dialog with the phone that picks up.
+    pub(super) fn tag(&self) -> &str {
+        self.leg.dialog.local_tag()
+    }
+
+    /// True for an ACK in which the phone, that had nothing to offer, answers the caller's offer.
+    pub(super) fn is_answered_by(&self, ack: &Message) -> bool {
+        self.is_acknowledged_by(ack) && words_of(ack).is_some()
+    }
+
+    fn is_acknowledged_by(&self, ack: &Message) -> bool {
+        let Stage::Acknowledging { cseq, .. } = &self.stage else { return false };
+        ack.cseq().number == *cseq && ack.to_tag() == Some(self.tag())
+    }
+
     pub(super) fn handle(
         mut self: Box<Self>,
         facts: &mut Facts,
@@ -144,13 +171,9 @@ impl PickingUp {
     ) -> Option<State> {
         match (event, &self.stage) {
             (Event::Request(asked), _) if self.leg.dialog.matches(&asked.message) => {
-                self.request(turn, &asked)
+                self.request(facts, turn, &asked)
             }
-            (Event::Ack(_, ack), Stage::Acknowledging { cseq, .. })
-                if ack.cseq().number == *cseq && ack.to_tag() == Some(self.leg.dialog.local_tag()) =>
-            {
-                self.acknowledged(facts, turn, &ack)
-            }
+            (Event::Ack(_, ack), _) if self.is_acknowledged_by(&ack) => self.acknowledged(facts, turn, &ack),
             (Event::Unacknowledged(key), Stage::Acknowledging { server, .. }) if key == *server => {
                 self.gives_up(facts, turn)
             }
@@ -180,10 +203,10 @@ impl PickingUp {
     /// What is no business of the pick-up happens to the call that rings. When it is answered or over, the phone comes
     /// too late.
     fn like_before(self: Box<Self>, facts: &mut Facts, turn: &mut Turn<'_>, event: Event) -> Option<State> {
-        let PickingUp { offering, from, to, mut leg, stage } = *self;
+        let PickingUp { offering, from, to, mut leg, offer, stage } = *self;
         match offering.handle(facts, turn, event) {
             Some(State::Offering(offering)) => {
-                Some(State::PickingUp(Box::new(PickingUp { offering, from, to, leg, stage })))
+                Some(State::PickingUp(Box::new(PickingUp { offering, from, to, leg, offer, stage })))
             }
             over => {
                 owed::bye(turn, facts, &mut leg, Cause::NormalClearing);
@@ -192,11 +215,12 @@ impl PickingUp {
         }
     }
 
-    fn request(mut self: Box<Self>, turn: &mut Turn<'_>, asked: &Asked) -> Option<State> {
+    fn request(mut self: Box<Self>, facts: &mut Facts, turn: &mut Turn<'_>, asked: &Asked) -> Option<State> {
         let Asked { key, message, .. } = asked;
         if accept(turn, &mut self.leg, asked) {
             match message.method() {
                 Method::Bye => {
+                    media::give_up_taker(turn, facts, self.tag());
                     turn.answer(key, message, Status::OK);
                     return Some(State::Offering(self.offering));
                 }
@@ -218,8 +242,8 @@ impl PickingUp {
         if words_of(ack).is_some() {
             return self.complete(facts, turn, ack);
         }
-        let request =
-            request_on(facts, turn, &mut self.leg, Method::Invite).body_of(&self.offering.caller.invite);
+        let request = request_on(facts, turn, &mut self.leg, Method::Invite);
+        let request = request.body(SDP, self.offer.as_bytes());
         let hop = self.leg.hop.clone();
         match turn.request(&hop, request, Purpose::Join(facts.call, Step::Answer)) {
             Some((client, _)) => {
@@ -246,7 +270,7 @@ impl PickingUp {
 
     /// The phone has answered the caller's offer: it has the call.
     fn complete(self: Box<Self>, facts: &mut Facts, turn: &mut Turn<'_>, answer: &Message) -> Option<State> {
-        let PickingUp { mut offering, from, to, mut leg, .. } = *self;
+        let PickingUp { mut offering, from, to, mut leg, offer, .. } = *self;
         offering.cancel_all_but(turn, None);
         facts.transfers.push(Transfer { by: from, to: to.clone(), how: TransferKind::PickUp, at: turn.now });
         facts.replace_party(Side::Called, to, None);
@@ -254,6 +278,7 @@ impl PickingUp {
         let relayed = offering.to_caller(facts, turn, Status::OK).header(Name::Supported, SUPPORTED);
         let caller = &mut offering.caller;
         agreed(&mut caller.leg, &mut leg, &caller.invite);
+        leg.told = Some(offer);
         agreed(&mut leg, &mut caller.leg, answer);
         let relayed = watch::grant(turn, &mut caller.leg, &caller.invite, relayed).body_of(answer);
         turn.respond(&caller.key, relayed);
@@ -279,6 +304,7 @@ impl PickingUp {
     /// The phone that wanted it does not take it: it rings on.
     fn gives_up(self: Box<Self>, facts: &mut Facts, turn: &mut Turn<'_>) -> Option<State> {
         let PickingUp { offering, mut leg, .. } = *self;
+        media::give_up_taker(turn, facts, leg.dialog.local_tag());
         owed::bye(turn, facts, &mut leg, Cause::TemporaryFailure);
         Some(State::Offering(offering))
     }
@@ -300,7 +326,7 @@ impl Talking {
         mut self: Box<Self>,
         facts: &mut Facts,
         turn: &mut Turn<'_>,
-        pick_up: PickUp,
+        mut pick_up: PickUp,
     ) -> Option<State> {
         let named = [Side::Caller, Side::Called].into_iter().find(|side| pick_up.names(self.leg(*side)));
         let status = match named {
@@ -326,6 +352,13 @@ impl Talking {
             // It was told this already, and has answered it: nobody has to be asked.
             return Some(State::Talking(self.taken_by(facts, turn, side, pick_up, &said)));
         }
+        match media::offer_of_taker(turn, facts, side, &pick_up) {
+            Ok(words) => pick_up.invite = media::with_words(pick_up.invite, words),
+            Err(refusal) => {
+                pick_up.refuse_media(turn, refusal);
+                return Some(State::Talking(self));
+            }
+        }
         let mut shown = facts.clone();
         shown.replace_party(side, pick_up.party.clone(), None);
         let leg = self.leg(side.other());
@@ -345,6 +378,11 @@ impl Talking {
 }
 
 impl Taking {
+    /// The side that is taken.
+    pub(super) fn side(&self) -> Side {
+        self.side
+    }
+
     pub(super) fn handle(
         self: Box<Self>,
         facts: &mut Facts,

@@ -1,13 +1,14 @@
 //! Where the sound of a call goes: from phone to phone, or through the member, and who may overhear it.
 
 use crate::phone::Phone;
+use crate::pick_up::{picks_up, watched};
 use crate::transfer::consults;
 use crate::world::{World, told};
 use call::{CallMedia, Input, MediaPath};
 use media::relay::{Remote, Report, Spec};
 use media::sdp::{Profile, Session};
 use model::Cause;
-use sip::{Method, Transport};
+use sip::{Method, Name, Transport};
 
 const KEY: &str = "d0RmdmcmVCspeEc3QGZiNWpVLFJhQX1cfHAwJSoj";
 
@@ -308,4 +309,125 @@ fn rfc3515_a_transfer_to_a_phone_behind_a_nat_anchors_the_two_who_talk() {
 #[test]
 fn rfc3891_an_attended_transfer_gives_the_consultations_ports_back() {
     told(|world| given_behind_a_nat(world, true));
+}
+
+/// 2102 has another phone, `twin`, which does not ring with it: it was set up by `how`.
+fn with_twin(world: &mut World, how: fn(&mut World)) {
+    describe(world.phone("2101"), "");
+    describe(world.phone("2102"), "");
+    how(world);
+}
+
+fn rings(world: &mut World) -> String {
+    world.phone("2101").call("2102");
+    world.wait_ms(300);
+    watched(world.phone("2102"), "")
+}
+
+fn talks(world: &mut World) -> String {
+    talk(world, "2101", "2102");
+    watched(world.phone("2102"), "")
+}
+
+fn twin_behind_a_nat(world: &mut World) {
+    world.twin_of("2102", "twin");
+    let twin = world.phone("twin");
+    twin.inside_address = Some([10, 66, 0, 5]);
+    twin.come_from([203, 0, 113, 7]);
+    twin.exact_words = Some(description("10.66.0.5", 4_000, ""));
+}
+
+/// It takes no offer without SRTP.
+fn twin_on_srtp(world: &mut World) {
+    world.twin_over(Transport::Tls, "2102", "twin");
+    world.phone("twin").keying = Some("RTP/SAVP");
+    world.phone("twin").exact_words = Some(sealed("192.168.1.7", 6_000, 1));
+}
+
+fn anchored_with_twin(world: &mut World) -> Spec {
+    assert!(world.phone("twin").heard("200"), "{:?}", world.phone("twin").heard);
+    assert_eq!(seen(world, "2101").connection, "10.0.1.1".parse().ok(), "the caller sends to the member");
+    let stream = only_stream(world);
+    assert_eq!(stream.caller.remote.unwrap().rtp, "192.168.1.7:4000".parse().unwrap());
+    stream
+}
+
+#[test]
+fn rfc3891_a_phone_behind_a_nat_picks_up_and_is_anchored() {
+    for begin in [rings, talks] {
+        told(|world| {
+            with_twin(world, twin_behind_a_nat);
+            let replaces = begin(world);
+            assert!(world.streams.is_empty());
+            picks_up(world, "twin", "2102", replaces);
+            let stream = anchored_with_twin(world);
+            assert_eq!(stream.called.remote.unwrap().learn_from, "203.0.113.7".parse().ok());
+            assert_eq!(seen(world, "twin").connection, "10.0.1.1".parse().ok());
+            assert_eq!(hang_up(world, "2101").path, MediaPath::Anchored);
+        });
+    }
+}
+
+#[test]
+fn rfc3891_a_phone_behind_a_nat_that_offers_nothing_is_given_the_callers_offer_anchored() {
+    told(|world| {
+        with_twin(world, twin_behind_a_nat);
+        let replaces = rings(world);
+        world.phone("twin").says.push((Name::Replaces, replaces));
+        world.phone("twin").call_late_offer("2102");
+        world.wait_ms(600);
+        let stream = anchored_with_twin(world);
+        assert_eq!(stream.called.remote.unwrap().learn_from, "203.0.113.7".parse().ok());
+        hang_up(world, "2101");
+    });
+}
+
+#[test]
+fn rfc3891_a_phone_on_srtp_picks_up_a_plain_call_and_is_bridged() {
+    for begin in [rings, talks] {
+        told(|world| {
+            with_twin(world, twin_on_srtp);
+            let replaces = begin(world);
+            picks_up(world, "twin", "2102", replaces);
+            let stream = anchored_with_twin(world);
+            assert_eq!(stream.caller.keys, None);
+            let keys = stream.called.keys.unwrap();
+            assert_eq!(keys.theirs.unwrap().to_base64(), KEY);
+            let told = seen(world, "twin");
+            assert_eq!(told.media[0].profile(), Profile::Srtp);
+            assert!(told.media[0].cryptos().any(|crypto| crypto.key == keys.ours), "our key, not its own");
+            assert_eq!(seen(world, "2101").media[0].profile(), Profile::Rtp);
+            let media = hang_up(world, "2101");
+            assert_eq!((media.caller_encrypted, media.called_encrypted), (false, true));
+        });
+    }
+}
+
+#[test]
+fn rfc3891_a_pick_up_that_fails_gives_its_ports_back_and_the_call_stays_direct() {
+    told(|world| {
+        with_twin(world, twin_behind_a_nat);
+        let replaces = rings(world);
+        world.phone("twin").refuses_offers = Some(488);
+        picks_up(world, "twin", "2102", replaces);
+        assert!(world.phone("twin").heard("BYE/41"), "{:?}", world.phone("twin").heard);
+        assert!(world.streams.is_empty());
+        world.phone("2102").answer();
+        world.wait_ms(300);
+        assert_eq!(hang_up(world, "2101").path, MediaPath::Direct);
+    });
+}
+
+#[test]
+fn rfc4568_a_pick_up_with_keys_that_anybody_can_read_is_refused_and_the_call_rings_on() {
+    told(|world| {
+        with_twin(world, |world| {
+            world.twin_of("2102", "twin");
+            world.phone("twin").exact_words = Some(sealed("192.168.1.7", 6_000, 1));
+        });
+        let replaces = rings(world);
+        picks_up(world, "twin", "2102", replaces);
+        assert!(world.phone("twin").heard("488"), "{:?}", world.phone("twin").heard);
+        assert!(world.phone("2102").rings() && world.streams.is_empty());
+    });
 }

@@ -7,7 +7,7 @@ use model::Cause;
 use sip::{Method, Name};
 
 /// The dialog of a phone as a watcher is told of it (RFC 4235): its own tag first.
-fn watched(phone: &mut Phone, more: &str) -> String {
+pub(crate) fn watched(phone: &mut Phone, more: &str) -> String {
     let call = phone.call.as_mut().expect("it is in a call");
     match call.any_dialog() {
         Some(dialog) => {
@@ -20,7 +20,7 @@ fn watched(phone: &mut Phone, more: &str) -> String {
     }
 }
 
-fn picks_up(world: &mut World, who: &str, number: &str, replaces: String) {
+pub(crate) fn picks_up(world: &mut World, who: &str, number: &str, replaces: String) {
     world.phone(who).says.push((Name::Replaces, replaces));
     world.phone(who).says.push((Name::Require, "replaces".to_owned()));
     world.phone(who).call(number);

@@ -390,7 +390,11 @@ impl World {
 
     /// A second phone of the same subscriber, known to the story by another name.
     pub(crate) fn twin_of(&mut self, number: &str, name: &str) -> String {
-        let mut twin = Phone::new(number, home_of(number), Transport::Udp);
+        self.twin_over(Transport::Udp, number, name)
+    }
+
+    pub(crate) fn twin_over(&mut self, transport: Transport, number: &str, name: &str) -> String {
+        let mut twin = Phone::new(number, home_of(number), transport);
         twin.take_port(7_777, name);
         self.phones.insert(name.to_owned(), twin);
         name.to_owned()

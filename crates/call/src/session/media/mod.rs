@@ -9,6 +9,7 @@
 //! | direct or anchored, with keys or without | `policy` |
 //! | the offers and answers between two sides | `route`, `line` |
 //! | ports, what the relay is told, records that wait for its figures | `desk`, `ports` |
+//! | a phone that picks up | `taking` |
 //! | what people are told | `summary` |
 //!
 //! The one thing a reader must know: a phone that refuses the keying of an offer (488, 606, 415) is asked once more with
@@ -20,11 +21,13 @@ mod policy;
 mod ports;
 mod route;
 mod summary;
+mod taking;
 
 pub(crate) use desk::{Desk, Stream};
 pub use policy::{AnchorWhen, MediaSettings};
 pub use ports::PortRange;
 pub use summary::{CallMedia, MediaPath, MediaTraffic};
+pub(super) use taking::{give_up_taker, offer_of_taker, offer_to_taker};
 
 use super::offering::{Branch, Offering, Reached};
 use super::{Asked, Event, Facts, Side, State, Step};
@@ -199,6 +202,12 @@ pub(super) fn arrive(
         }
         Event::Request(asked) => request(facts, turn, asked),
         Event::Ack(side, message) => {
+            if let State::PickingUp(taker) = state
+                && taker.is_answered_by(&message)
+            {
+                let message = taking::answer_of_taker(turn, facts, taker.tag(), message);
+                return Some(Event::Ack(side, message));
+            }
             let words = has_words(&message).then(|| facts.media.only()?.answer(turn, side, message.body()));
             Some(Event::Ack(side, with_words(message, words.flatten())))
         }
@@ -251,31 +260,35 @@ fn response(
     Some(Event::Response(key, with_words(message, words.flatten())))
 }
 
-/// A step of a transfer: the target, which talks already, offers; or the party that stays answers.
+/// A step of a transfer or pick-up: the target of a transfer, which talks already, offers; or somebody answers.
 fn joining(facts: &mut Facts, state: &State, turn: &mut Turn<'_>, step: Step, message: Message) -> Message {
-    let agrees = message.status().is_some_and(Status::is_success) && has_words(&message);
-    let State::Transferring(transferring) = state else { return message };
-    if !agrees {
+    if !message.status().is_some_and(Status::is_success) || !has_words(&message) {
         return message;
     }
-    let by = transferring.transfer.by;
-    let words = match step {
-        Step::Answer => {
-            facts.media.joined = true;
-            facts.media.joining.as_mut().and_then(|route| route.answer(turn, by.other(), message.body()))
+    match (state, step) {
+        (State::PickingUp(taker), Step::Answer) => taking::answer_of_taker(turn, facts, taker.tag(), message),
+        (State::Taking(taking), Step::Answer) => stays(facts, turn, taking.side().other(), message),
+        (State::Transferring(transferring), Step::Answer) => {
+            stays(facts, turn, transferring.transfer.by.other(), message)
         }
-        Step::Offer => {
-            let Some(stays) = facts.media.chosen.as_ref().map(|chosen| chosen.place(by.other())) else {
-                return message;
-            };
-            let Some(hop) = transferring.transfer.asked_hop() else { return message };
+        (State::Transferring(transferring), Step::Offer) => {
+            let transfer = &transferring.transfer;
+            let stays = facts.media.chosen.as_ref().map(|chosen| chosen.place(transfer.by.other()));
+            let (Some(stays), Some(hop)) = (stays, transfer.asked_hop()) else { return message };
             let name = u64::from(turn.core.secrets.number(u32::MAX));
-            let mut route = Route::between(by, Place::new(hop, None), stays, name);
-            let words = route.offer(turn, facts.call, by, message.body());
+            let mut route = Route::between(transfer.by, Place::new(hop, None), stays, name);
+            let words = route.offer(turn, facts.call, transfer.by, message.body());
             facts.media.join(turn, route);
-            words.unwrap_or_else(|_| Some(String::new()))
+            with_words(message, words.unwrap_or_else(|_| Some(String::new())))
         }
-    };
+        _ => message,
+    }
+}
+
+/// The party that stays, on that side, has answered the offer of the one that comes.
+fn stays(facts: &mut Facts, turn: &mut Turn<'_>, side: Side, message: Message) -> Message {
+    facts.media.joined = true;
+    let words = facts.media.joining.as_mut().and_then(|route| route.answer(turn, side, message.body()));
     with_words(message, words)
 }
 
@@ -358,7 +371,7 @@ fn has_words(message: &Message) -> bool {
 }
 
 /// The message with another description, or as it is.
-fn with_words(message: Message, words: Option<String>) -> Message {
+pub(super) fn with_words(message: Message, words: Option<String>) -> Message {
     let Some(words) = words else { return message };
     Edit::of(&message).body(SDP, words.as_bytes()).message().unwrap_or(message)
 }

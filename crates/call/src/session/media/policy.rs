@@ -134,7 +134,7 @@ pub(super) struct Plan {
 
 /// Why an offer is not passed on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) enum Refusal {
+pub(in crate::session) enum Refusal {
     /// SRTP keys over signalling that anybody can read.
     KeysInClear,
     /// It offers SRTP in no way we could bridge.

@@ -74,6 +74,16 @@ impl Route {
         }
     }
 
+    /// The same way, when it is known that the sides speak different keyings.
+    pub(super) fn bridging(self) -> Route {
+        Route { crossed: true, ..self }
+    }
+
+    /// What was agreed with that side is SRTP.
+    pub(super) fn is_encrypted(&self, side: Side) -> bool {
+        *self.encrypted.of(side)
+    }
+
     /// One of the sides.
     pub(super) fn place(&self, side: Side) -> Place {
         self.places.of(side).clone()
