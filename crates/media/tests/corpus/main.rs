@@ -1,5 +1,10 @@
 //! The corpora of the fuzz targets, once more at each run of the tests.
-#![expect(clippy::expect_used, reason = "a test that is surprised fails")]
+#![expect(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::unwrap_used,
+    reason = "a test that is surprised fails"
+)]
 
 mod media_properties;
 mod relay_properties;
