@@ -3,6 +3,7 @@
 use crate::binding::BindingChange;
 use crate::events::{Line, Messages, SubscriptionChange};
 use crate::hop::Hop;
+use crate::owner::Suspect;
 use crate::record::{CallId, CallRecord};
 use crate::session::DialogChange;
 use media::relay::{Order, Report};
@@ -47,6 +48,8 @@ pub enum Input {
     Messages(Extension, Messages),
     /// An operator ends a call.
     HangUp(CallId),
+    /// An operator lets somebody off who was braked.
+    Lift(Suspect),
     /// The relay of a call's media tells something.
     Media(Report),
     /// No new calls but emergency calls: the process is about to stop.
@@ -94,7 +97,9 @@ pub enum Fault {
     #[error("a record cannot be read and is left aside: {0}")]
     UnreadableRecord(#[from] model::object::ObjectError),
     /// Wrong passwords from one source.
-    #[error("{count} wrong passwords for '{user}' from {source_ip}: braked")]
+    #[error(
+        "{count} wrong passwords from {source_ip}: it is refused unheard for a while (the list of bans says as whom and until when)"
+    )]
     Braked {
         /// Whose.
         user: String,

@@ -34,7 +34,7 @@ pub use events::{Direction, Lamp, Line, LineCall, Look, Messages, Phase, Subscri
 pub use hop::Hop;
 pub use io::{ClusterSide, Fault, Input, MemberLines, Output};
 pub use location::{Location, Whereabouts};
-pub use owner::Ban;
+pub use owner::{Ban, Suspect};
 pub use record::{CallId, CallRecord, CallView, EndedBy, Party, Progress, Role, Transfer, TransferKind};
 pub use relay::{Relay, RelayOutput};
 pub use session::{AnchorWhen, CallMedia, DialogChange, MediaPath, MediaSettings, MediaTraffic, PortRange};

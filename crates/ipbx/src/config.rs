@@ -6,8 +6,10 @@
 //! not here but in the state folder, because it changes while the process runs.
 
 use crate::shell::phones::Ports;
+mod flood;
 mod media;
 
+pub use flood::FloodConfig;
 pub use media::MediaConfig;
 
 use model::{HardwareType, Release};
@@ -92,6 +94,9 @@ pub struct Config {
     /// How media travel.
     #[serde(default)]
     pub media: MediaConfig,
+    /// What strangers may send.
+    #[serde(default)]
+    pub flood: FloodConfig,
     /// What is logged, in the words of tracing's filter: `info`, `warn`, `ipbx=debug`.
     #[serde(default = "default_log")]
     pub log: String,
@@ -154,6 +159,7 @@ impl Config {
             release: default_release(),
             drain_seconds: 0,
             media: MediaConfig::default(),
+            flood: FloodConfig::default(),
             log: default_log(),
             log_numbers: false,
         }

@@ -284,6 +284,7 @@ fn engine_around(
     engine::Surroundings {
         clock: ground.clock,
         phones: ground.phones.clone(),
+        flood: ground.config.flood,
         members: members.clone(),
         link: link.clone(),
         records: ground.recorder.records(),

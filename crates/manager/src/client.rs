@@ -200,7 +200,7 @@ impl Client {
         wire.post(&format!("/api/v1/machines/{id}/configure"), &ConfigureRequest { force }).await
     }
 
-    /// What a machine's own API answers to `GET /api/v1/{path}`: `state`, `bindings`, `lines`, `calls`, `records`,
+    /// What a machine's own API answers to `GET /api/v1/{path}`: `state`, `bans`, `bindings`, `lines`, `calls`, `records`,
     /// `calls/{session}/ladder`, `explain?from=…&to=…`, `objects/{kind}`. An answer that is not JSON is a JSON text.
     ///
     /// # Errors
@@ -242,6 +242,15 @@ impl Client {
         let _ended: serde_json::Value =
             self.wire.post(&format!("/api/v1/machines/{id}/calls/{}/end", escaped(call)), &()).await?;
         Ok(())
+    }
+
+    /// Lets somebody off whom a machine braked for wrong passwords: a source as one user, or, without user, all of it.
+    ///
+    /// # Errors
+    /// See [`ClientError`].
+    pub async fn lift_ban(&self, id: &str, source_ip: &str, user: Option<&str>) -> Result<(), ClientError> {
+        let user = user.map(|user| format!("?user={}", escaped(user))).unwrap_or_default();
+        self.wire.delete(&format!("/api/v1/machines/{id}/bans/{}{user}", escaped(source_ip))).await
     }
 
     /// The objects of a kind in a cluster, as its cluster server lists them.

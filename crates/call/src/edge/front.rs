@@ -81,6 +81,7 @@ impl Front {
                 (Whom::One(owner), ShardInput::Messages(extension, messages))
             }
             Input::HangUp(call) => (Whom::All, ShardInput::HangUp(call)),
+            Input::Lift(suspect) => (Whom::All, ShardInput::Lift(suspect)),
             Input::Media(report) => (Whom::One(shard_of(&report)), ShardInput::Media(report)),
             Input::Drain => (Whom::All, ShardInput::Drain),
             Input::Tick => (Whom::All, ShardInput::Tick),
@@ -108,6 +109,7 @@ impl ShardInput {
             ShardInput::Tables(tables) => Some(ShardInput::Tables(Arc::clone(tables))),
             ShardInput::Cluster(side) => Some(ShardInput::Cluster(*side)),
             ShardInput::HangUp(call) => Some(ShardInput::HangUp(*call)),
+            ShardInput::Lift(suspect) => Some(ShardInput::Lift(suspect.clone())),
             ShardInput::Drain => Some(ShardInput::Drain),
             ShardInput::Tick => Some(ShardInput::Tick),
         }

@@ -18,13 +18,22 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv6Addr};
 use std::time::Duration;
 
+/// Whom a brake holds.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Suspect {
+    /// Where it is: an IPv4 address, or the first of an IPv6 network of 64 bits.
+    pub source_ip: IpAddr,
+    /// Who it says it is; everybody who is not registered from there when there is no user.
+    #[serde(default)]
+    pub user: Option<String>,
+}
+
 /// A brake that holds, for operators to see.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Ban {
-    /// Who is refused: an IPv4 address, or the first of an IPv6 network of 64 bits.
-    pub source_ip: IpAddr,
-    /// As whom; everybody who is not registered from there when there is no user.
-    pub user: Option<String>,
+    /// Who is refused.
+    #[serde(flatten)]
+    pub suspect: Suspect,
     /// Wrong passwords in a row.
     pub wrong: u32,
     /// Until when it is refused unheard.
@@ -87,8 +96,7 @@ impl Brake {
     /// What is refused unheard now.
     pub(crate) fn bans(&self, now: Duration) -> Vec<Ban> {
         let ban = |source_ip: IpAddr, user: Option<String>, tries: &Tries| Ban {
-            source_ip,
-            user,
+            suspect: Suspect { source_ip, user },
             wrong: tries.wrong,
             until: tries.held_until,
         };
@@ -96,6 +104,15 @@ impl Brake {
             self.pairs.held(now).map(|((source, user), tries)| ban(*source, Some(user.clone()), tries));
         let sources = self.sources.held(now).map(|(source, tries)| ban(*source, None, tries));
         pairs.chain(sources).collect()
+    }
+
+    /// An operator knows better: the tries of the suspect are forgotten, as with the right password.
+    pub(crate) fn lift(&mut self, suspect: &Suspect) {
+        let source = network_of(suspect.source_ip);
+        match &suspect.user {
+            Some(user) => self.pairs.forget(&(source, user.clone())),
+            None => self.sources.forget(&source),
+        }
     }
 }
 
@@ -211,8 +228,7 @@ mod tests {
         assert!(!brake.holds(at(10), phone));
         assert!(!brake.holds(at(9) + BRAKE, guesser));
         let ban = Ban {
-            source_ip: guesser.source_ip,
-            user: Some("2101".into()),
+            suspect: Suspect { source_ip: guesser.source_ip, user: Some("2101".into()) },
             wrong: WRONG_PASSWORDS_MAX,
             until: at(9) + BRAKE,
         };
@@ -260,6 +276,21 @@ mod tests {
         brake.wrong(at(2), next);
         assert!(brake.holds(at(3), next));
         assert!(!brake.holds(at(3), from(201, "2101")));
+    }
+
+    #[test]
+    fn threat_04_what_an_operator_lifts_begins_anew_and_nothing_else_does() {
+        let mut brake = Brake::default();
+        for user in ["2101", "2102"] {
+            (0..WRONG_PASSWORDS_OF_SOURCE_MAX).for_each(|_| drop(brake.wrong(at(1), from(66, user))));
+        }
+        let bans = brake.bans(at(2));
+        assert_eq!(bans.len(), 3, "two pairs and their source");
+        for ban in bans.iter().filter(|ban| ban.suspect.user.as_deref() != Some("2102")) {
+            brake.lift(&ban.suspect);
+        }
+        assert!(!brake.holds(at(2), from(66, "2101")) && brake.holds(at(2), from(66, "2102")));
+        assert_eq!(brake.wrong(at(3), from(66, "2101")), None, "it has its five tries again");
     }
 
     #[test]

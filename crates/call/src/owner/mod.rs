@@ -17,8 +17,8 @@ mod registrar;
 mod table;
 
 pub(crate) use asked::Refusal;
-pub use brake::Ban;
 pub(crate) use brake::{Attempt, Brake};
+pub use brake::{Ban, Suspect};
 
 use crate::binding::PackedBinding;
 use crate::keyed::Key;

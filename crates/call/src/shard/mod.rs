@@ -38,7 +38,7 @@ use crate::events::Messages;
 use crate::hop::Hop;
 use crate::io::{ClusterSide, Fault, MemberLines, Output};
 use crate::owed;
-use crate::owner::Ban;
+use crate::owner::{Ban, Suspect};
 use crate::record::{CallId, CallView};
 use crate::session::{DialogChange, Event, Session, acknowledge_stray, hang_up_stray};
 use crate::settings::EdgeConfig;
@@ -77,6 +77,8 @@ pub enum ShardInput {
     Messages(Extension, Messages),
     /// An operator ends a call, if it is here.
     HangUp(CallId),
+    /// An operator lets somebody off who was braked, if that is here.
+    Lift(Suspect),
     /// The relay of a call's media tells something.
     Media(Report),
     /// No new calls but emergency calls.
@@ -137,6 +139,7 @@ impl Shard {
             ShardInput::Lamps(lamps) => self.hear_lamps(&lamps),
             ShardInput::Messages(extension, messages) => self.messages(step, &extension, messages),
             ShardInput::HangUp(call) => self.tell(step, call, Event::HangUp),
+            ShardInput::Lift(suspect) => self.core.brake.lift(&suspect),
             ShardInput::Media(report) => self.media(step, &report),
             ShardInput::Drain => self.core.held.draining = true,
             ShardInput::Tick => {}

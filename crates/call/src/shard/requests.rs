@@ -36,7 +36,7 @@ impl Shard {
                     .header(Name::Accept, SDP)
                     .header(Name::AcceptEncoding, "identity")
                     .header(Name::Supported, SUPPORTED);
-                turn.respond(&key, response);
+                turn.dismiss(&key, response);
             }
             // BYE, INFO, UPDATE, PRACK, REFER: known, and only inside a dialog.
             Method::Bye | Method::Info | Method::Update | Method::Prack | Method::Refer => {
@@ -45,7 +45,7 @@ impl Shard {
             _ => {
                 let mut turn = self.turn(step);
                 let response = turn.answer_to(&message, Status::METHOD_NOT_ALLOWED);
-                turn.respond(&key, response.header(Name::Allow, ALLOW));
+                turn.dismiss(&key, response.header(Name::Allow, ALLOW));
             }
         }
     }

@@ -1,6 +1,7 @@
 //! The HTTPS API of a machine: each handler reads the request, calls one function of [`crate::service`], and
 //! answers its view. The OpenAPI document is made of the same declarations.
 
+mod bans;
 mod calls;
 mod enrolment;
 mod lines;
@@ -54,6 +55,7 @@ fn routes() -> OpenApiRouter<Machine> {
         .merge(objects::routes())
         .merge(calls::routes())
         .merge(lines::routes())
+        .merge(bans::routes())
 }
 
 #[cfg(test)]
@@ -78,6 +80,8 @@ mod tests {
             "/api/v1/calls/{session}/pcap",
             "/api/v1/calls/{session}/end",
             "/api/v1/explain",
+            "/api/v1/bans",
+            "/api/v1/bans/{source_ip}",
             "/metrics",
         ] {
             assert!(document.paths.paths.contains_key(path), "{path}");

@@ -1,6 +1,6 @@
 //! The values that go into the two halves of a member and come out of them.
 
-use call::{BindingChange, CallId, CallRecord, DialogChange, Messages, SubscriptionChange};
+use call::{BindingChange, CallId, CallRecord, DialogChange, Messages, SubscriptionChange, Suspect};
 use cluster::{CloseReason, Conn, Lamp, LiveBinding, LiveLine, LogEntry, Peer};
 use media::relay::{Order, Report};
 use model::{Change, Extension, MemberNumber, Position, Record};
@@ -34,6 +34,8 @@ pub enum CallInput {
     Messages(Extension, Messages),
     /// An operator ends a call.
     HangUp(CallId),
+    /// An operator lets somebody off who was braked.
+    Lift(Suspect),
     /// The relay of a call's media tells something.
     Media(Report),
     /// No new calls: the process is about to stop.

@@ -135,6 +135,7 @@ impl Head {
             }
             CallInput::Messages(extension, messages) => call::Input::Messages(extension, messages),
             CallInput::HangUp(call) => call::Input::HangUp(call),
+            CallInput::Lift(suspect) => call::Input::Lift(suspect),
             CallInput::Media(report) => call::Input::Media(report),
             CallInput::Drain => call::Input::Drain,
             CallInput::Tick => call::Input::Tick,

@@ -5,12 +5,14 @@
 //! | [`overview`] | `/`: state, link or nodes, data |
 //! | [`phones`] | `/registrations` |
 //! | [`calls`] | `/calls`: in progress and ended; `/calls/{session}`: one call with its [`ladder`] |
+//! | [`bans`] | `/bans`: who is not heard, for wrong passwords or floods |
 //! | [`data`] | `/data/{kind}`, `/explain`; on a node read-only, with the owner named (SYN-14, SYN-16) |
 //!
 //! Every page carries the [`banner`]: role, number, state, release. Live parts follow the topics `state`,
-//! `nodes`, `bindings`, `calls`, `records`, `objects`.
+//! `nodes`, `bindings`, `calls`, `records`, `bans`, `objects`.
 
 mod banner;
+mod bans;
 mod calls;
 mod data;
 mod ladder;
@@ -36,6 +38,7 @@ const MENU: &[MenuGroup] = &[
             MenuItem { label: "Overview", href: "/", icon: "server" },
             MenuItem { label: "Registrations", href: "/registrations", icon: "handset" },
             MenuItem { label: "Calls", href: "/calls", icon: "phone" },
+            MenuItem { label: "Bans", href: "/bans", icon: "barred" },
         ],
     },
     NUMBERING_MENU,
@@ -64,6 +67,7 @@ pub(crate) fn routes(machine: &Machine) -> Router {
         .merge(overview::routes())
         .merge(phones::routes())
         .merge(calls::routes())
+        .merge(bans::routes())
         .merge(data::routes(&desk))
         .with_state(desk)
 }

@@ -1,6 +1,7 @@
 //! What the pages draw of given states.
 
-use super::{banner, calls, ladder, overview, phones};
+use super::{banner, bans, calls, ladder, overview, phones};
+use crate::service::bans::BanView;
 use crate::service::calls::EndedCall;
 use crate::service::state::StateView;
 use crate::trace::ladder::{Arrow, Ladder};
@@ -89,7 +90,29 @@ fn an_ended_call_is_listed_with_its_cause_and_leads_to_its_page() {
 }
 
 #[test]
+fn threat_04_a_ban_is_listed_escaped_and_lifted_by_who_may_change() {
+    let guesser: BanView = serde_json::from_value(json!({
+        "source_ip": "192.0.2.66", "user": "21<01", "why": "wrong-passwords", "count": 5, "until_ms": 1_795_348_860_000_u64
+    }))
+    .unwrap();
+    let flood: BanView = serde_json::from_value(json!({
+        "source_ip": "2001:db8::", "user": null, "why": "flood", "count": 40_000, "until_ms": 1_795_348_860_000_u64
+    }))
+    .unwrap();
+    let held = [guesser, flood];
+    let seen = bans::table(&held, None).render(&Query::default());
+    for words in ["192.0.2.66", "21&lt;01", "wrong passwords", "2001:db8::", "flood of datagrams"] {
+        assert!(seen.contains(words), "{words}: {seen}");
+    }
+    assert!(!seen.contains("<form method=\"post\""), "who only looks has no button");
+    let may = bans::table(&held, Some("token")).render(&Query::default());
+    assert_eq!(may.matches("action=\"/bans/lift\"").count(), 1, "a flood is not lifted: {may}");
+    assert!(may.contains("value=\"192.0.2.66\"") && may.contains("value=\"token\""));
+}
+
+#[test]
 fn empty_lists_say_the_next_step() {
     assert!(phones::table(&[], &[]).render(&Query::default()).contains("/data/subscriber"));
+    assert!(bans::table(&[], None).render(&Query::default()).contains("Everybody is heard"));
     assert!(calls::in_progress(&[], None).render_short().contains("No call is in progress"));
 }

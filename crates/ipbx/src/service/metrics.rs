@@ -36,6 +36,12 @@ pub async fn text(machine: &Machine) -> Result<String, ApiError> {
             counted(&counters.deferred),
         ),
         (
+            "pleiad_sip_flooded_total",
+            "counter",
+            "Datagrams of floods dropped unread",
+            counted(&counters.flooded),
+        ),
+        (
             "pleiad_sip_evicted_total",
             "counter",
             "Connections that made room for others",

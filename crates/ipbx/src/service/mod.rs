@@ -3,6 +3,7 @@
 //! [`Principal`](web::auth::Principal), and its role is checked here.
 
 pub mod accounts;
+pub mod bans;
 pub mod calls;
 pub mod enrolment;
 pub mod lines;

@@ -5,6 +5,8 @@
 //! peer does not read is closed when its queue is full. What arrives is parsed here, so that the engine gets
 //! messages only; what cannot be parsed is answered here and changes nothing.
 
+pub mod flood;
+mod known;
 mod places;
 pub mod port;
 mod stream;
@@ -15,6 +17,7 @@ use super::clock::{SteadyClock, ms};
 use super::engine::EngineSlot;
 use crate::member::{CallInput, PhoneSend};
 use arc_swap::ArcSwapOption;
+use known::KnownFlows;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use places::{Places, Sent};
 use port::Port;
@@ -26,6 +29,7 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket as StdUdpSocket};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -93,6 +97,7 @@ struct Shared {
     tls_address: SocketAddr,
     certificate: ArcSwapOption<ServerConfig>,
     places: Mutex<Places>,
+    known: Mutex<KnownFlows>,
     next_connection: AtomicU64,
     routes: Mutex<BTreeMap<IpAddr, IpAddr>>,
     dropped: AtomicU64,
@@ -135,6 +140,7 @@ impl Listening {
             tls_address,
             certificate: ArcSwapOption::empty(),
             places: Mutex::default(),
+            known: Mutex::default(),
             // A number of an earlier process may live on in a binding on disk: never give it again.
             next_connection: AtomicU64::new(ms(clock.now()).saturating_mul(1_000)),
             routes: Mutex::default(),
@@ -227,11 +233,20 @@ impl Phones {
         self.places().clear();
     }
 
-    /// A phone registered over this flow: it does not make room for others.
-    pub fn prove(&self, flow: &Flow) {
+    /// A phone is registered over this flow until then: it does not make room for others.
+    pub fn prove(&self, flow: &Flow, until: Duration) {
         if flow.transport.is_reliable() {
             self.places().prove(flow.connection);
+        } else {
+            let mut known = self.shared.known.lock().unwrap_or_else(PoisonError::into_inner);
+            known.note(self.now(), flow.remote, until);
         }
+    }
+
+    /// True when a phone is registered from this address and port over UDP.
+    #[must_use]
+    pub fn knows(&self, now: Duration, remote: SocketAddr) -> bool {
+        self.shared.known.lock().unwrap_or_else(PoisonError::into_inner).knows(now, remote)
     }
 
     /// Waits, after the stop, until nothing reads any more.
@@ -290,7 +305,7 @@ impl Phones {
         &self.shared.tasks
     }
 
-    fn now(&self) -> std::time::Duration {
+    fn now(&self) -> Duration {
         self.shared.clock.now()
     }
 

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests fail by panicking")]
 #![expect(clippy::indexing_slicing, reason = "tests look into JSON")]
 
+mod bans;
 mod calls;
 mod cluster;
 mod enrolment;

@@ -1,10 +1,12 @@
 //! The objects of a cluster, passed through to its cluster server; and questions to a machine.
 
 use crate::service::Service;
-use axum::extract::{Path, RawQuery, State};
+use axum::extract::{Path, Query, RawQuery, State};
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse as _, Response};
+use serde::Deserialize;
 use serde_json::Value;
+use std::net::IpAddr;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use web::error::ErrorBody;
@@ -17,6 +19,7 @@ pub(super) fn routes() -> OpenApiRouter<Service> {
         .routes(routes!(read_machine))
         .routes(routes!(end_call))
         .routes(routes!(put_messages))
+        .routes(routes!(lift_ban))
 }
 
 /// The objects of a kind.
@@ -64,7 +67,7 @@ async fn delete_object(
     Ok(Json(service.delete_object(&who, &id, &kind, &key).await?))
 }
 
-/// What a machine's own API answers to a GET: `authority`, `state`, `bindings`, `calls`, `calls/{session}/ladder`,
+/// What a machine's own API answers to a GET: `authority`, `state`, `bans`, `bindings`, `calls`, `calls/{session}/ladder`,
 /// `calls/{session}/pcap`, `records`, `explain`, `objects/{kind}`.
 #[utoipa::path(get, path = "/api/v1/machines/{id}/machine-api/{*path}",
     responses((status = 200, body = Value), (status = 400, body = ErrorBody)))]
@@ -105,4 +108,22 @@ async fn put_messages(
     Json(messages): Json<Value>,
 ) -> Result<Json<Value>, ApiError> {
     Ok(Json(service.put_messages(&who, &id, &extension, &messages).await?))
+}
+
+#[derive(Debug, Deserialize)]
+struct As {
+    user: Option<String>,
+}
+
+/// Lets somebody off whom a machine braked for wrong passwords.
+#[utoipa::path(delete, path = "/api/v1/machines/{id}/bans/{source_ip}",
+    params(("id" = String, Path), ("source_ip" = String, Path), ("user" = Option<String>, Query)),
+    responses((status = 200), (status = 404, body = ErrorBody)))]
+async fn lift_ban(
+    State(service): State<Service>,
+    Administrator(who): Administrator,
+    Path((id, source_ip)): Path<(String, IpAddr)>,
+    Query(As { user }): Query<As>,
+) -> Result<Json<()>, ApiError> {
+    Ok(Json(service.lift_ban(&who, &id, source_ip, user.as_deref()).await?))
 }

@@ -11,12 +11,23 @@ use axum::http::Method;
 use model::Kind;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
+use std::net::IpAddr;
 use web::Principal;
 
 /// What may be read of a machine's own API by way of the manager: the first segments of its paths. `calls` has
 /// `calls/{session}/ladder` and `/pcap` below it, `objects` every object.
-const READABLE: &[&str] =
-    &["authority", "bindings", "calls", "explain", "identity", "lines", "objects", "records", "state"];
+const READABLE: &[&str] = &[
+    "authority",
+    "bans",
+    "bindings",
+    "calls",
+    "explain",
+    "identity",
+    "lines",
+    "objects",
+    "records",
+    "state",
+];
 
 impl Service {
     /// The objects of a kind in a cluster (the cluster's identity, or the key of its cluster server).
@@ -148,6 +159,28 @@ impl Service {
             Ok(Told::new(answer, format!("messages of {extension} are {messages}")))
         };
         self.journal().record(&who.user, "put messages", key, work).await.0
+    }
+
+    /// Lets somebody off whom a machine braked for wrong passwords: a source as one user, or a whole source.
+    ///
+    /// # Errors
+    /// See [`ServiceError`].
+    pub async fn lift_ban(
+        &self,
+        who: &Principal,
+        key: &str,
+        source_ip: IpAddr,
+        user: Option<&str>,
+    ) -> Result<(), ServiceError> {
+        administrator(who)?;
+        let machine = self.machine(key)?;
+        let user = user.map(|user| format!("?user={}", escaped(user))).unwrap_or_default();
+        let path = format!("/api/v1/bans/{}{user}", escaped(&source_ip.to_string()));
+        let work = async {
+            let _lifted: Value = machine.client().delete(&path).await?;
+            Ok(Told::new((), format!("ban of {source_ip} lifted")))
+        };
+        self.journal().record(&who.user, "lift ban", key, work).await.0
     }
 
     fn centre(&self, cluster: &str) -> Result<(String, Machine), ServiceError> {

@@ -86,6 +86,18 @@ pub(super) struct HangUp {
     id: String,
 }
 
+/// `ctl unban`
+#[derive(Debug, Args)]
+pub(super) struct Unban {
+    /// The machine, by name
+    machine: String,
+    /// The source, as `ctl bans` prints it
+    source_ip: std::net::IpAddr,
+    /// The user it tried, as `ctl bans` prints it; without it, the ban of the whole source is lifted
+    #[arg(long)]
+    user: Option<String>,
+}
+
 /// `ctl explain`
 #[derive(Debug, Args)]
 pub(super) struct Explain {
@@ -208,6 +220,25 @@ pub(super) async fn hang_up(client: &Client, call: &HangUp, form: Form) -> Resul
     let id = find(client, &call.machine).await?.id;
     client.end_call(&id, &call.id).await?;
     form.one(&serde_json::json!({ "ended": call.id }), "the call is being ended")
+}
+
+pub(super) async fn bans(client: &Client, whom: &Whom, form: Form) -> Result<(), Fault> {
+    let bans = client.ask(&find(client, &whom.machine).await?.id, "bans").await?;
+    let columns = [
+        ("from", "/source_ip"),
+        ("as", "/user"),
+        ("why", "/why"),
+        ("how often", "/count"),
+        ("until", "/until_ms"),
+    ];
+    form.foreign(&bans, &columns)
+}
+
+pub(super) async fn unban(client: &Client, ban: &Unban, form: Form) -> Result<(), Fault> {
+    let id = find(client, &ban.machine).await?.id;
+    client.lift_ban(&id, &ban.source_ip.to_string(), ban.user.as_deref()).await?;
+    let lifted = serde_json::json!({ "source_ip": ban.source_ip, "user": ban.user });
+    form.one(&lifted, "the ban is lifted")
 }
 
 pub(super) async fn explain(client: &Client, wanted: &Explain, form: Form) -> Result<(), Fault> {

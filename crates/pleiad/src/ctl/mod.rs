@@ -100,6 +100,10 @@ enum Command {
     Messages(cluster::Messages),
     /// End a call in progress
     Hangup(cluster::HangUp),
+    /// Who is not heard at a machine: for wrong passwords, or for a flood
+    Bans(cluster::Whom),
+    /// Let somebody off who was braked for wrong passwords
+    Unban(cluster::Unban),
     /// Why a number leads where it leads, step by step
     Explain(cluster::Explain),
 }
@@ -144,6 +148,8 @@ async fn obey(options: Options, form: Form) -> Result<(), Fault> {
         Command::Authority(authority) => cluster::authority(&client, &authority, form).await,
         Command::Messages(messages) => cluster::messages(&client, &messages, form).await,
         Command::Hangup(call) => cluster::hang_up(&client, &call, form).await,
+        Command::Bans(whom) => cluster::bans(&client, &whom, form).await,
+        Command::Unban(ban) => cluster::unban(&client, &ban, form).await,
         Command::Explain(explain) => cluster::explain(&client, &explain, form).await,
     }
 }

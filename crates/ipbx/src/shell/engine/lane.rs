@@ -14,6 +14,7 @@ use super::keep::Keeper;
 use super::{Counters, EngineHandle, HeadOrder, Order, SLEEP_MAX, Surroundings};
 use crate::member::{CallInput, CallOutput, HeadSide, Lane, LinkInput, LinkNotice, PhoneSend, Said, ToHead};
 use crate::shell::inbox::{Bell, Outlet, TURN_ITEMS_MAX};
+use crate::shell::phones::flood::{Verdict, Wall};
 use crate::shell::phones::port::Arrivals;
 use crate::trace::{Circumstances, Kept, Party, Trace, Traced};
 use call::{Hop, ShardInput, Sorter, Whom};
@@ -53,6 +54,7 @@ pub struct Engine {
     bell: Arc<Bell>,
     around: Surroundings,
     sorter: Sorter,
+    wall: Wall,
     gate: Gate<(Hop, Message)>,
     keeper: Keeper,
     trace: Trace,
@@ -69,6 +71,7 @@ pub struct Engine {
 struct Told {
     calls: bool,
     bindings: bool,
+    bans: bool,
 }
 
 impl Engine {
@@ -84,6 +87,7 @@ impl Engine {
             orders,
             overlooked: None,
             bell,
+            wall: Wall::new(around.flood),
             around,
             sorter,
             gate: Gate::default(),
@@ -114,6 +118,12 @@ impl Engine {
         self.trace.of(call_ids)
     }
 
+    /// What is dropped here of floods.
+    #[must_use]
+    pub fn wall(&self) -> &Wall {
+        &self.wall
+    }
+
     /// The steady clock's present instant.
     #[must_use]
     pub fn now(&self) -> Duration {
@@ -127,6 +137,9 @@ impl Engine {
     /// Does what the call side said when it was made.
     pub(super) fn begin(&mut self, first: Vec<CallOutput>) {
         let now = self.now();
+        for binding in self.lane.shard().bindings() {
+            self.around.phones.prove(&binding.flow, binding.until);
+        }
         self.said.out = first;
         self.settle(now, true);
         self.flush(now);
@@ -220,11 +233,28 @@ impl Engine {
         let count = port.receive(arrivals);
         for (remote, datagram) in arrivals.iter() {
             // Keep-alives of phones behind address translators (RFC 5626 § 3.5.1 and habit).
-            if !datagram.iter().all(|byte| byte.is_ascii_whitespace() || *byte == 0) {
+            if self.is_heard(now, remote)
+                && !datagram.iter().all(|byte| byte.is_ascii_whitespace() || *byte == 0)
+            {
                 self.datagram(now, remote, datagram);
             }
         }
         count
+    }
+
+    /// False for what a flood sends.
+    fn is_heard(&mut self, now: Duration, remote: SocketAddr) -> bool {
+        let phones = &self.around.phones;
+        let verdict = self.wall.judge(now, remote, || phones.knows(now, remote));
+        if verdict == Verdict::Heard {
+            return true;
+        }
+        count(&self.counters.flooded, 1);
+        if let Verdict::Begun(source) = verdict {
+            tracing::warn!(%source, "a flood of datagrams: only registered phones are heard from there");
+            self.told.bans = true;
+        }
+        false
     }
 
     fn datagram(&mut self, now: Duration, remote: SocketAddr, datagram: &[u8]) {
@@ -414,7 +444,8 @@ impl Engine {
             }
             CallOutput::KeepBinding { change, then } => {
                 if let call::BindingChange::Bound(binding) = &change {
-                    self.around.phones.prove(&binding.read().flow);
+                    let binding = binding.read();
+                    self.around.phones.prove(&binding.flow, binding.until);
                 }
                 self.keeper.binding(&change, then);
                 self.told.bindings = true;
@@ -434,6 +465,7 @@ impl Engine {
             CallOutput::BindingsChanged(_) => self.told.bindings = true,
             CallOutput::Media(order) => self.around.media.order(order),
             CallOutput::Fault(fault) => {
+                self.told.bans |= matches!(fault, call::Fault::Braked { .. });
                 count(&self.counters.faults, 1);
                 tracing::warn!(%fault, "the call side reports a fault");
             }
@@ -486,12 +518,15 @@ impl Engine {
     fn flush(&mut self, now: Duration) {
         self.send_all(now);
         self.keeper.flush(&self.around, &self.counters);
-        let Told { calls, bindings } = std::mem::take(&mut self.told);
+        let Told { calls, bindings, bans } = std::mem::take(&mut self.told);
         if calls {
             self.around.hub.changed("calls");
         }
         if bindings {
             self.around.hub.changed("bindings");
+        }
+        if bans {
+            self.around.hub.changed("bans");
         }
     }
 

@@ -24,6 +24,7 @@ use super::media::MediaRelay;
 use super::members::Members;
 use super::phones::Phones;
 use super::records::Records;
+use crate::config::FloodConfig;
 use crate::member::{CallInput, CallOutput, CallSide, ToHead};
 use arc_swap::ArcSwapOption;
 use call::{Hop, ShardInput, Sorter};
@@ -87,6 +88,8 @@ pub struct Counters {
     pub overrun: AtomicU64,
     /// Registrations told to come back later.
     pub deferred: AtomicU64,
+    /// Datagrams of floods that were dropped unread.
+    pub flooded: AtomicU64,
     /// Calls that ended, refused ones too.
     pub ended: AtomicU64,
     /// Faults reported by the call side.
@@ -237,6 +240,8 @@ pub struct Surroundings {
     pub clock: SteadyClock,
     /// Phones' sockets.
     pub phones: Phones,
+    /// What strangers may send.
+    pub flood: FloodConfig,
     /// Connections to other members.
     pub members: Members,
     /// The link side.

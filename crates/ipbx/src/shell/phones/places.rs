@@ -9,8 +9,9 @@
 //! So a flood of connections pushes out itself, never a registered phone. To take a connection out of the table is
 //! to end it: its task waits on the other end of `queue`.
 
+use super::flood::network_of;
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use tokio::sync::mpsc;
@@ -107,11 +108,11 @@ impl Places {
         standing: Standing,
         queue: mpsc::Sender<Vec<u8>>,
     ) -> Option<Arc<Pulse>> {
-        self.make_room(source_of(remote), standing)?;
+        self.make_room(network_of(remote.ip()), standing)?;
         let pulse = Arc::new(Pulse::default());
         self.open.insert(number, Place { remote, standing, queue, pulse: Arc::clone(&pulse) });
         self.unproven.insert(number);
-        let source = self.sources.entry(source_of(remote)).or_default();
+        let source = self.sources.entry(network_of(remote.ip())).or_default();
         match standing {
             Standing::Shaking => source.shaking.insert(number),
             Standing::Unproven | Standing::Proven => source.unproven.insert(number),
@@ -171,7 +172,7 @@ impl Places {
             return;
         };
         place.standing = standing;
-        let source = source_of(place.remote);
+        let source = network_of(place.remote.ip());
         self.forget_in(source, number);
         if standing == Standing::Unproven {
             self.sources.entry(source).or_default().unproven.insert(number);
@@ -193,7 +194,7 @@ impl Places {
     pub(super) fn leave(&mut self, number: u64) {
         let Some(place) = self.open.remove(&number) else { return };
         self.unproven.remove(&number);
-        self.forget_in(source_of(place.remote), number);
+        self.forget_in(network_of(place.remote.ip()), number);
     }
 
     /// All connections are over.
@@ -223,14 +224,6 @@ impl Places {
     /// Connections that had to go since the start.
     pub(super) fn evicted(&self) -> u64 {
         self.evicted
-    }
-}
-
-/// What counts as one source: an IPv4 address, or the IPv6 network one customer is given (a /64).
-fn source_of(remote: SocketAddr) -> IpAddr {
-    match remote.ip() {
-        IpAddr::V4(address) => address.into(),
-        IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() >> 64 << 64).into(),
     }
 }
 
