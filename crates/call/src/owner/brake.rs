@@ -282,7 +282,9 @@ mod tests {
     fn threat_04_what_an_operator_lifts_begins_anew_and_nothing_else_does() {
         let mut brake = Brake::default();
         for user in ["2101", "2102"] {
-            (0..WRONG_PASSWORDS_OF_SOURCE_MAX).for_each(|_| drop(brake.wrong(at(1), from(66, user))));
+            for _ in 0..WRONG_PASSWORDS_OF_SOURCE_MAX {
+                brake.wrong(at(1), from(66, user));
+            }
         }
         let bans = brake.bans(at(2));
         assert_eq!(bans.len(), 3, "two pairs and their source");

@@ -16,6 +16,6 @@ pub struct FloodConfig {
 
 impl Default for FloodConfig {
     fn default() -> FloodConfig {
-        FloodConfig { per_source: 1_000, strangers: 20_000 }
+        FloodConfig { per_source: 1_000, strangers: 5_000 }
     }
 }

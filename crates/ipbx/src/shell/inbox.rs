@@ -1,7 +1,7 @@
 //! The way into a thread that owns a machine: one queue, with room for so much that comes from outside.
 //!
 //! What comes from outside (messages, bytes) holds a permit until it is handled; without a permit a datagram is
-//! lost and a stream waits, so a flood fills its own share only. What the process says to itself (notices,
+//! lost and a stream waits, and each kind has permits of its own: streams that flood fill their share, and no datagram is lost for them. What the process says to itself (notices,
 //! commits, questions) needs none: its rate is that of what was let in.
 //!
 //! A thread that waits for sockets too cannot wait on the queue: it waits for the queue's [`Bell`] among its
@@ -71,13 +71,17 @@ impl AsFd for Bell {
 /// The giving end.
 pub struct Inbox<T> {
     queue: Sender<Parcel<T>>,
+    /// For those who wait.
     room: Arc<Semaphore>,
+    /// For what is lost without room.
+    passing: Arc<Semaphore>,
     bell: Option<Arc<Bell>>,
 }
 
 impl<T> Clone for Inbox<T> {
     fn clone(&self) -> Inbox<T> {
-        Inbox { queue: self.queue.clone(), room: Arc::clone(&self.room), bell: self.bell.clone() }
+        let (room, passing) = (Arc::clone(&self.room), Arc::clone(&self.passing));
+        Inbox { queue: self.queue.clone(), room, passing, bell: self.bell.clone() }
     }
 }
 
@@ -86,20 +90,22 @@ pub struct Outlet<T> {
     queue: Receiver<Parcel<T>>,
 }
 
-/// A queue with room for `room` items from outside.
+/// A queue with room for `room` items from outside, of those who wait and of what is lost each.
 #[must_use]
 pub fn open<T>(room: usize) -> (Inbox<T>, Outlet<T>) {
     let (sender, receiver) = channel();
-    let inbox = Inbox { queue: sender, room: Arc::new(Semaphore::new(room)), bell: None };
+    let permits = || Arc::new(Semaphore::new(room));
+    let inbox = Inbox { queue: sender, room: permits(), passing: permits(), bell: None };
     (inbox, Outlet { queue: receiver })
 }
 
-/// The same for a thread that sleeps on a [`Bell`].
+/// The same for a thread that sleeps on a [`Bell`], with room for `waiting` items of those who wait.
 ///
 /// # Errors
 /// When the system has no descriptor left.
-pub fn open_with_bell<T>(room: usize) -> io::Result<(Inbox<T>, Outlet<T>, Arc<Bell>)> {
+pub fn open_with_bell<T>(room: usize, waiting: usize) -> io::Result<(Inbox<T>, Outlet<T>, Arc<Bell>)> {
     let (mut inbox, outlet) = open(room);
+    inbox.room = Arc::new(Semaphore::new(waiting));
     let bell = Arc::new(Bell::new()?);
     inbox.bell = Some(Arc::clone(&bell));
     Ok((inbox, outlet, bell))
@@ -114,7 +120,7 @@ impl<T> Inbox<T> {
     /// An item from outside, if there is room; false when it was lost.
     #[must_use]
     pub fn try_give(&self, item: T) -> bool {
-        match Arc::clone(&self.room).try_acquire_owned() {
+        match Arc::clone(&self.passing).try_acquire_owned() {
             Ok(permit) => self.put(item, Some(permit)),
             Err(_) => false,
         }
@@ -187,9 +193,24 @@ mod tests {
         inbox.tell(6);
     }
 
+    #[tokio::test]
+    async fn threat_12_streams_that_fill_their_room_leave_that_of_datagrams() {
+        let (inbox, outlet, _bell) = open_with_bell(2, 1).unwrap();
+        inbox.give("a stream").await;
+        let flooding = {
+            let inbox = inbox.clone();
+            tokio::spawn(async move { inbox.give("and another").await })
+        };
+        tokio::task::yield_now().await;
+        assert!(!flooding.is_finished(), "it waits");
+        assert!(inbox.try_give("a datagram") && inbox.try_give("a datagram"));
+        assert_eq!(outlet.next(), Some("a stream"));
+        flooding.await.unwrap();
+    }
+
     #[test]
     fn a_bell_rings_once_for_whoever_sleeps_and_never_for_whoever_is_awake() {
-        let (inbox, outlet, bell) = open_with_bell(2).unwrap();
+        let (inbox, outlet, bell) = open_with_bell(2, 2).unwrap();
         inbox.tell(1);
         assert!(bell.event.read().is_err(), "nobody slept");
         bell.fall_asleep();

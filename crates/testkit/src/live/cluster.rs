@@ -68,11 +68,14 @@ pub struct Cluster {
 static BUSY: Mutex<bool> = Mutex::new(false);
 static FREE: Condvar = Condvar::new();
 
-/// The right to run a network: two at once would disturb each other's timing on a small machine.
-struct Alone;
+/// The right to run a network or to besiege a server: two at once would disturb each other's timing on a small machine.
+#[derive(Debug)]
+pub struct Alone;
 
 impl Alone {
-    fn wait() -> Alone {
+    /// Waits until nobody else has it.
+    #[must_use]
+    pub fn wait() -> Alone {
         let mut busy = BUSY.lock().unwrap_or_else(PoisonError::into_inner);
         while *busy {
             busy = FREE.wait(busy).unwrap_or_else(PoisonError::into_inner);

@@ -4,10 +4,12 @@
 //! a deadline and names what it waited for. A cut is packets that vanish in the [`star`]'s core, which no
 //! process is told of. Nothing here skips: where the machine cannot make a namespace, the test fails and says so.
 
+pub mod abuse;
 pub mod baresip;
 pub mod capture;
 pub mod cluster;
 pub mod linphone;
+pub mod lone;
 pub mod process;
 pub mod raw;
 pub mod scenario;

@@ -16,7 +16,7 @@ pub mod report;
 mod script;
 mod shell;
 pub mod sound;
-mod tls;
+pub mod tls;
 mod watching;
 mod wire;
 

@@ -37,6 +37,7 @@ enum Order {
 pub struct Phone {
     extension: String,
     tone_hz: u16,
+    local: SocketAddr,
     orders: mpsc::Sender<Order>,
     events: mpsc::Receiver<Event>,
     task: JoinHandle<()>,
@@ -85,13 +86,19 @@ impl Phone {
             pace: pace(),
         };
         let task = tokio::spawn(engine.live(taken));
-        Ok(Phone { extension: options.extension.clone(), tone_hz, orders, events, task })
+        Ok(Phone { extension: options.extension.clone(), tone_hz, local: flow.local, orders, events, task })
     }
 
     /// Its number.
     #[must_use]
     pub fn extension(&self) -> &str {
         &self.extension
+    }
+
+    /// Where it spoke from when it was switched on.
+    #[must_use]
+    pub fn local(&self) -> SocketAddr {
+        self.local
     }
 
     /// The tone it sends.

@@ -10,6 +10,7 @@
     reason = "tests may stop at what they do not expect, and are read by those who write them"
 )]
 
+mod abuse;
 mod calls;
 mod common_data;
 mod cut;

@@ -92,7 +92,8 @@ impl Ground {
         said(Command::new(&self.load).arg("furnish").arg(&state).arg(users.to_string()))?;
         let settings = format!(
             "dir = {state:?}\nbind = \"{HOST}\"\nsip_port = {PORT}\nsip_tls_port = {TLS_PORT}\n\
-             web_port = 0\nlink_port = 0\nsip_shards = {shards}\n"
+             web_port = 0\nlink_port = 0\nsip_shards = {shards}\n\
+             [flood]\nper_source = 0\nstrangers = 0\n"
         );
         let file = folder.join("ipbx.toml");
         std::fs::write(&file, settings).context("cannot write the settings")?;

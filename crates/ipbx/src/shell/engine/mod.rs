@@ -36,8 +36,10 @@ use std::time::Duration;
 use store::Journal;
 use web::events::Hub;
 
-/// Messages of streams and of other threads that may wait for a thread. At 50 µs a message that is a fifth of a second.
+/// Datagrams of other threads that may wait for a thread. At 50 µs a message that is a fifth of a second.
 pub const MESSAGES_MAX: usize = 4_096;
+/// Messages of streams that may wait for a thread: their readers wait for room, each in its turn.
+pub const STREAM_MESSAGES_MAX: usize = 512;
 
 /// What an engine thread is told.
 enum Order {
@@ -104,7 +106,7 @@ impl EngineHandle {
     pub fn open(threads: u8, seed: [u8; 32]) -> std::io::Result<(EngineHandle, EngineInbox)> {
         let (mut inboxes, mut outlets) = (Vec::new(), Vec::new());
         for _ in 0..threads.max(1) {
-            let (inbox, outlet, bell) = inbox::open_with_bell(MESSAGES_MAX)?;
+            let (inbox, outlet, bell) = inbox::open_with_bell(MESSAGES_MAX, STREAM_MESSAGES_MAX)?;
             inboxes.push(inbox);
             outlets.push((outlet, bell));
         }

@@ -68,9 +68,10 @@ mod tests {
     #[test]
     fn threat_13_flows_that_have_lapsed_make_room() {
         let mut known = KnownFlows::default();
-        for minute in 0..100 {
+        for minute in 0..100_u32 {
+            let begin = u64::from(minute) * 60;
             for number in 0..1_000 {
-                known.note(at(minute * 60), phone(minute as u32 * 1_000 + number), at(minute * 60 + 59));
+                known.note(at(begin), phone(minute * 1_000 + number), at(begin + 59));
             }
         }
         assert!(known.until.len() <= 3 * FLOWS_FEW, "{}", known.until.len());

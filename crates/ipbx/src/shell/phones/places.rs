@@ -28,6 +28,8 @@ pub(super) const UNPROVEN_MAX: usize = 10_000;
 pub(super) const QUEUE_MESSAGES_MAX: usize = 64;
 /// Bytes that may wait for a phone that is slow to read.
 pub(super) const QUEUE_BYTES_MAX: usize = 256 * 1024;
+/// The same for a peer that has proven nothing.
+const UNPROVEN_QUEUE_BYTES_MAX: usize = 32 * 1024;
 /// Connections looked at to find the idlest one.
 const LOOKED_AT: usize = 64;
 
@@ -207,8 +209,12 @@ impl Places {
     pub(super) fn send(&mut self, number: u64, bytes: Vec<u8>) -> Sent {
         let Some(place) = self.open.get(&number) else { return Sent::Gone };
         let length = bytes.len();
+        let most = match place.standing {
+            Standing::Proven => QUEUE_BYTES_MAX,
+            Standing::Shaking | Standing::Unproven => UNPROVEN_QUEUE_BYTES_MAX,
+        };
         let waiting = place.pulse.queued.fetch_add(length, Ordering::Relaxed);
-        if waiting + length <= QUEUE_BYTES_MAX && place.queue.try_send(bytes).is_ok() {
+        if waiting + length <= most && place.queue.try_send(bytes).is_ok() {
             return Sent::Queued;
         }
         let remote = place.remote;
@@ -303,12 +309,16 @@ mod tests {
     fn threat_11_a_peer_that_does_not_read_is_ended_when_its_queue_is_full() {
         let mut crowd = Crowd::new();
         let deaf = crowd.comes("192.0.2.1:1", Standing::Unproven).unwrap();
-        let large = vec![0; QUEUE_BYTES_MAX / 4];
-        for _ in 0..4 {
-            assert_eq!(crowd.places.send(deaf, large.clone()), Sent::Queued);
+        let deaf_phone = crowd.comes("192.0.2.1:3", Standing::Unproven).unwrap();
+        crowd.places.prove(deaf_phone);
+        for (number, most) in [(deaf, UNPROVEN_QUEUE_BYTES_MAX), (deaf_phone, QUEUE_BYTES_MAX)] {
+            let large = vec![0; most / 4];
+            for _ in 0..4 {
+                assert_eq!(crowd.places.send(number, large.clone()), Sent::Queued);
+            }
+            assert!(matches!(crowd.places.send(number, large), Sent::Deaf(_)));
+            assert_eq!(crowd.places.send(number, Vec::new()), Sent::Gone);
         }
-        assert_eq!(crowd.places.send(deaf, large), Sent::Deaf("192.0.2.1:1".parse().unwrap()));
-        assert_eq!(crowd.places.send(deaf, Vec::new()), Sent::Gone);
         let slow = crowd.comes("192.0.2.1:2", Standing::Unproven).unwrap();
         let sent = (0..=QUEUE_MESSAGES_MAX).map(|_| crowd.places.send(slow, vec![0]));
         assert_eq!(sent.filter(|sent| *sent == Sent::Queued).count(), QUEUE_MESSAGES_MAX);
