@@ -138,6 +138,7 @@ impl Engine {
     pub(super) fn begin(&mut self, first: Vec<CallOutput>) {
         let now = self.now();
         for binding in self.lane.shard().bindings() {
+            let binding = binding.read();
             self.around.phones.prove(&binding.flow, binding.until);
         }
         self.said.out = first;
