@@ -4,7 +4,7 @@ use crate::params::{Params, ParamsRef};
 use crate::scan::{self, Cursor};
 use crate::uri::UriRef;
 use crate::{Fault, Uri};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 use std::borrow::Cow;
 use std::fmt;
 use std::str::FromStr;
@@ -107,8 +107,8 @@ fn read_display<'a>(cursor: &mut Cursor<'a>) -> Option<Option<&'a str>> {
 }
 
 /// A display name, a URI, and the parameters of the header (not of the URI).
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize)]
+#[serde(try_from = "String")]
 pub struct NameAddr {
     /// Without quotes.
     pub display: Option<String>,
@@ -193,9 +193,9 @@ impl TryFrom<String> for NameAddr {
     }
 }
 
-impl From<NameAddr> for String {
-    fn from(address: NameAddr) -> String {
-        address.to_string()
+impl Serialize for NameAddr {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
     }
 }
 

@@ -5,7 +5,7 @@
 use crate::host::{Host, HostRef};
 use crate::params::{Params, ParamsRef};
 use crate::{Fault, scan};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 use std::borrow::Cow;
 use std::fmt;
 use std::net::IpAddr;
@@ -185,8 +185,8 @@ fn cut(text: &str, mark: u8) -> Option<(&str, &str)> {
 }
 
 /// A URI. For tel and unknown schemes the host is empty and `user_raw` holds the number or the opaque part.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize)]
+#[serde(try_from = "String")]
 pub struct Uri {
     /// sip, sips, tel, other.
     pub scheme: Scheme,
@@ -493,8 +493,8 @@ impl TryFrom<String> for Uri {
     }
 }
 
-impl From<Uri> for String {
-    fn from(uri: Uri) -> String {
-        uri.to_string()
+impl Serialize for Uri {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
     }
 }

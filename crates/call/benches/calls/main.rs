@@ -64,7 +64,7 @@ fn cpu_ns() -> f64 {
 }
 
 fn held(change: &Stats) -> f64 {
-    change.bytes_allocated as f64 - change.bytes_deallocated as f64 + change.bytes_reallocated as f64
+    change.bytes_allocated as f64 - change.bytes_deallocated as f64
 }
 
 fn main() {

@@ -127,9 +127,8 @@ impl Phones {
         {
             self.now = due.max(self.now);
             self.edge.handle(self.now, Input::Tick, &mut self.out);
-            // Whether a phone is there is asked by OPTIONS.
             for (from, message) in self.said() {
-                if message.is_request() {
+                if asks(&message) {
                     self.give(&mut Meter::default(), from, &answer_to(&message, Status::OK, ""));
                 }
             }
@@ -198,7 +197,11 @@ impl Phones {
         self.now += STEP;
         let (edge, now, out) = (&mut self.edge, self.now, &mut self.out);
         meter.count(|| take(edge, now, from, text.as_bytes(), out));
-        self.said()
+        let (asked, said) = self.said().into_iter().partition::<Vec<_>, _>(|(_, message)| asks(message));
+        for (to, options) in asked {
+            self.give(&mut Meter::default(), to, &answer_to(&options, Status::OK, ""));
+        }
+        said
     }
 
     fn said(&mut self) -> Vec<(Flow, Message)> {
@@ -217,6 +220,11 @@ fn take(edge: &mut Edge, now: Duration, from: Flow, bytes: &[u8], out: &mut Vec<
     let message = if message.is_request() { message.stamped(from.remote) } else { message };
     edge.handle(now, Input::Sip { from: Hop::Phone(from), message }, out);
     black_box(&*out);
+}
+
+/// A question whether a phone is there.
+fn asks(message: &Message) -> bool {
+    message.is_request() && *message.method() == Method::Options
 }
 
 /// The only message that went there.

@@ -4,18 +4,33 @@
 //!
 //! It is not the frozen form: transactions die with the process, and what was on its way is lost. Both phones keep their
 //! dialogs, so their next request, or our next question, goes on where they stand.
+//!
+//! ```text
+//! version (one byte, 2) | postcard: facts, caller, called, streams
+//! ```
+//!
+//! The release before wrote JSON (version 1, which begins with `{`); it is still read. The binary form names no fields:
+//! whatever changes in a type that is kept (a field, a variant, an order) is a new version, and the old one stays readable.
 
-use super::leg::Leg;
+use super::leg::{Can, Leg, Words};
 use super::talking::Talking;
 use super::watch::Watch;
-use super::{Desk, Facts, Session, State, Stream};
+use super::{Desk, Facts, Session, Side, State, Stream};
+use crate::hop::Hop;
 use crate::record::{CallId, Role};
 use ::media::relay::StreamId;
 use serde::{Deserialize, Serialize};
+use sip::Dialog;
 use std::time::Duration;
 
-/// The version of the kept form that this release writes and reads.
-const VERSION: u32 = 1;
+/// The version of the kept form that this release writes.
+const VERSION: u8 = 2;
+
+/// How the form of the release before begins, which was JSON.
+const JSON: u8 = b'{';
+
+/// Bytes of a call whose phones say no more than they must.
+const USUAL_BYTES: usize = 1_536;
 
 /// Requests of ours that may have been sent after the call was kept: the next one must have a higher number.
 const NUMBERS_LEFT_OUT: u32 = 1_000;
@@ -43,18 +58,61 @@ pub enum DialogChange {
     },
 }
 
+/// A call as it is written. [`Read`] has the same fields in the same order.
 #[derive(Serialize)]
-struct Kept<'a> {
-    version: u32,
+struct Written<'a> {
     facts: &'a Facts,
-    caller: &'a Leg,
-    called: &'a Leg,
+    caller: WrittenLeg<'a>,
+    called: WrittenLeg<'a>,
     /// Its anchored media: the phones go on sending to the same ports.
     streams: Vec<(StreamId, &'a Stream)>,
 }
 
+/// A leg as it is written. [`ReadLeg`] has the same fields in the same order.
+#[derive(Serialize)]
+struct WrittenLeg<'a> {
+    side: Side,
+    hop: &'a Hop,
+    dialog: &'a Dialog,
+    shows: &'a str,
+    watch: Watch,
+    can: Can,
+    said: Option<&'a Words>,
+    told: Told<&'a Words>,
+}
+
 #[derive(Deserialize)]
 struct Read {
+    facts: Box<Facts>,
+    caller: ReadLeg,
+    called: ReadLeg,
+    streams: Vec<(StreamId, Stream)>,
+}
+
+#[derive(Deserialize)]
+struct ReadLeg {
+    side: Side,
+    hop: Hop,
+    dialog: Dialog,
+    shows: String,
+    watch: Watch,
+    can: Can,
+    said: Option<Words>,
+    told: Told<Words>,
+}
+
+/// What a leg was told last: mostly what the other one said.
+#[derive(Serialize, Deserialize)]
+enum Told<W> {
+    Nothing,
+    AsSaid,
+    Else(W),
+}
+
+/// The form of version 1.
+#[derive(Deserialize)]
+struct ReadJson {
+    version: u32,
     facts: Box<Facts>,
     caller: Leg,
     called: Leg,
@@ -67,18 +125,17 @@ pub(crate) struct Restored {
     pub(crate) streams: Vec<(StreamId, Stream)>,
 }
 
-#[derive(Deserialize)]
-struct Version {
-    version: u32,
-}
-
 /// Why a kept call is not restored.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Unreadable {
-    #[error("kept by version {0}; this release reads version {VERSION}")]
+    #[error("kept by version {0}; this release reads versions 1 and {VERSION}")]
     Version(u32),
+    #[error("the kept call is empty")]
+    Empty,
     #[error("the kept call cannot be read: {0}")]
     Json(#[from] serde_json::Error),
+    #[error("the kept call cannot be read: {0}")]
+    Binary(#[from] postcard::Error),
 }
 
 impl Session {
@@ -98,8 +155,11 @@ impl Session {
         }
         let Talking { caller, called, .. } = &**talking;
         let streams = desk.of_call(self.facts.call);
-        let kept = Kept { version: VERSION, facts: &self.facts, caller, called, streams };
-        let bytes = serde_json::to_vec(&kept).ok()?;
+        let (caller, called) = (caller.written(called), called.written(caller));
+        let written = Written { facts: &self.facts, caller, called, streams };
+        let mut bytes = Vec::with_capacity(USUAL_BYTES);
+        bytes.push(VERSION);
+        let bytes = postcard::to_extend(&written, bytes).ok()?;
         Some(DialogChange::Kept { name: self.facts.kept_name(), bytes })
     }
 
@@ -110,11 +170,12 @@ impl Session {
 
     /// The call as it was when it was kept.
     pub(crate) fn restore(now: Duration, bytes: &[u8]) -> Result<Restored, Unreadable> {
-        let Version { version } = serde_json::from_slice(bytes)?;
-        if version != VERSION {
-            return Err(Unreadable::Version(version));
-        }
-        let Read { facts, mut caller, mut called, streams } = serde_json::from_slice(bytes)?;
+        let (facts, [mut caller, mut called], streams) = match bytes.split_first() {
+            Some((&VERSION, kept)) => read(now, kept)?,
+            Some((&JSON, _)) => read_json(bytes)?,
+            Some((version, _)) => return Err(Unreadable::Version(u32::from(*version))),
+            None => return Err(Unreadable::Empty),
+        };
         caller.begin_again(now);
         called.begin_again(now);
         let talking = Talking { caller, called, acking: None, modify: None, unconfirmed: None };
@@ -157,7 +218,54 @@ impl Facts {
     }
 }
 
+/// What a call is made of again.
+type Parts = (Box<Facts>, [Leg; 2], Vec<(StreamId, Stream)>);
+
+fn read(now: Duration, kept: &[u8]) -> Result<Parts, Unreadable> {
+    let Read { facts, caller, called, streams } = postcard::from_bytes(kept)?;
+    let (by_caller, by_called) = (caller.said.clone(), called.said.clone());
+    Ok((facts, [caller.leg(now, by_called), called.leg(now, by_caller)], streams))
+}
+
+fn read_json(kept: &[u8]) -> Result<Parts, Unreadable> {
+    let ReadJson { version, facts, caller, called, streams } = serde_json::from_slice(kept)?;
+    match version {
+        1 => Ok((facts, [caller, called], streams)),
+        other => Err(Unreadable::Version(other)),
+    }
+}
+
+impl ReadLeg {
+    fn leg(self, now: Duration, said_by_other: Option<Words>) -> Leg {
+        let ReadLeg { side, hop, dialog, shows, watch, can, said, told } = self;
+        let told = match told {
+            Told::Nothing => None,
+            Told::AsSaid => said_by_other,
+            Told::Else(words) => Some(words),
+        };
+        Leg { side, hop, dialog, shows, heard: now, watch, can, said, told, unkept: false }
+    }
+}
+
 impl Leg {
+    fn written<'a>(&'a self, other: &'a Leg) -> WrittenLeg<'a> {
+        let told = match &self.told {
+            None => Told::Nothing,
+            told if *told == other.said => Told::AsSaid,
+            Some(words) => Told::Else(words),
+        };
+        WrittenLeg {
+            side: self.side,
+            hop: &self.hop,
+            dialog: &self.dialog,
+            shows: &self.shows,
+            watch: self.watch,
+            can: self.can,
+            said: self.said.as_ref(),
+            told,
+        }
+    }
+
     fn begin_again(&mut self, now: Duration) {
         self.dialog.local_cseq = self.dialog.local_cseq.saturating_add(NUMBERS_LEFT_OUT);
         self.heard = now;
@@ -165,5 +273,56 @@ impl Leg {
             Watch::Asking { next } | Watch::Refreshing { next, .. } => *next = Some(now + ASK_AFTER),
             Watch::Refreshed { until, .. } => *until = (now + TIMER_GRACE).max(*until),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// One call, anchored with keys and transferred, as each release kept it. What changes here is a new version.
+    const KEPT: [&[u8]; 2] =
+        [include_bytes!("../../tests/kept/1.json"), include_bytes!("../../tests/kept/2.postcard")];
+    const NOW: Duration = Duration::from_secs(1_700_000_100);
+
+    fn restored(bytes: &[u8]) -> String {
+        let Restored { session, streams } = Session::restore(NOW, bytes).unwrap();
+        serde_json::to_string(&(session, streams)).unwrap()
+    }
+
+    #[test]
+    fn a_call_kept_by_the_release_before_is_the_same_call() {
+        assert_eq!(restored(KEPT[0]), restored(KEPT[1]));
+        let Restored { session, streams } = Session::restore(NOW, KEPT[0]).unwrap();
+        let [(caller, _), (called, _)] = session.dialogs().unwrap();
+        assert!(caller.said.is_some() && called.told.is_some() && caller.heard == NOW);
+        assert_eq!((session.facts.transfers.len(), streams.len()), (1, 1));
+        assert_eq!(session.facts.kept_name(), "755f5c5014cb8d0b0ca048ce5788ba51-call");
+    }
+
+    #[test]
+    fn what_is_kept_anew_is_read_again() {
+        let Restored { mut session, streams } = Session::restore(NOW, KEPT[0]).unwrap();
+        let mut desk = Desk::default();
+        desk.take_back(session.facts.call, streams);
+        assert_eq!(session.keep_if_changed(&desk), None, "it is kept as it is");
+        if let State::Talking(talking) = &mut session.state {
+            talking.caller.unkept = true;
+            talking.caller.dialog.local_cseq -= NUMBERS_LEFT_OUT;
+            talking.called.dialog.local_cseq -= NUMBERS_LEFT_OUT;
+        }
+        let Some(DialogChange::Kept { bytes, .. }) = session.keep_if_changed(&desk) else { panic!("kept") };
+        assert_eq!(restored(&bytes), restored(KEPT[1]));
+    }
+
+    #[test]
+    fn a_kept_call_that_is_cut_or_of_a_later_release_is_told() {
+        for end in 0..KEPT[1].len() {
+            assert!(Session::restore(NOW, &KEPT[1][..end]).is_err(), "cut at {end}");
+        }
+        assert!(matches!(Session::restore(NOW, &[3, 0, 0]), Err(Unreadable::Version(3))));
+        let later = KEPT[0].strip_prefix(b"{\"version\":1").unwrap();
+        let later = [b"{\"version\":2".as_slice(), later].concat();
+        assert!(matches!(Session::restore(NOW, &later), Err(Unreadable::Version(2))));
     }
 }
