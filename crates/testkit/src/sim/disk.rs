@@ -19,7 +19,7 @@ pub(super) enum Write {
     /// What is kept of a subscription, and its answer.
     Subscription { change: SubscriptionChange, then: Vec<PhoneSend> },
     /// The record of a call of this member, and its entry for the cluster server.
-    Record(CallRecord),
+    Record(Box<CallRecord>),
     /// Changes received over the link.
     Changes { position: Position, changes: Vec<Change> },
     /// A snapshot received over the link.

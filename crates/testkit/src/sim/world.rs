@@ -282,7 +282,7 @@ impl World {
                 });
                 self.ledger.ended(self.now, number, &record);
                 if self.broken != Some(Sabotage::RecordForgotten) {
-                    self.write(number, Write::Record(record));
+                    self.write(number, Write::Record(Box::new(record)));
                 }
             }
             CallOutput::CallChanged(call) => self.look_at(number, call),
