@@ -91,7 +91,11 @@ impl Front {
 
 /// The shard that has opened the stream.
 fn shard_of(report: &Report) -> ShardId {
-    let (Report::Failed(id) | Report::Silent(id) | Report::Heard(id) | Report::Closed(id, ..)) = report;
+    let (Report::Failed(id)
+    | Report::Silent(id)
+    | Report::Heard(id)
+    | Report::Stands(id, _)
+    | Report::Closed(id, ..)) = report;
     ShardId(Desk::shard_of(*id))
 }
 

@@ -141,19 +141,13 @@ pub(crate) enum Unreadable {
 impl Session {
     /// The change to be written now, if something of it is not kept as it is.
     pub(crate) fn keep_if_changed(&mut self, desk: &Desk) -> Option<DialogChange> {
-        let talking = match &mut self.state {
-            State::Talking(talking) => talking,
-            // A transfer or pick-up that dies with its process leaves the call as it was.
-            State::Transferring(transferring) => &mut transferring.talking,
-            State::Taking(taking) => &mut taking.talking,
-            State::Offering(_) | State::PickingUp(_) | State::Closing(_) | State::Parting(_) => return None,
-        };
+        let talking = self.talking_mut()?;
         let caller = std::mem::take(&mut talking.caller.unkept);
         let called = std::mem::take(&mut talking.called.unkept);
         if !caller && !called {
             return None;
         }
-        let Talking { caller, called, .. } = &**talking;
+        let Talking { caller, called, .. } = self.talking()?;
         let streams = desk.of_call(self.facts.call);
         let (caller, called) = (caller.written(called), called.written(caller));
         let written = Written { facts: &self.facts, caller, called, streams };
@@ -198,6 +192,16 @@ impl Session {
             State::Talking(talking) => Some(talking),
             State::Transferring(transferring) => Some(&transferring.talking),
             State::Taking(taking) => Some(&taking.talking),
+            State::Offering(_) | State::PickingUp(_) | State::Closing(_) | State::Parting(_) => None,
+        }
+    }
+
+    /// The answered call. A transfer or pick-up that dies with its process leaves it as it was.
+    pub(super) fn talking_mut(&mut self) -> Option<&mut Talking> {
+        match &mut self.state {
+            State::Talking(talking) => Some(talking),
+            State::Transferring(transferring) => Some(&mut transferring.talking),
+            State::Taking(taking) => Some(&mut taking.talking),
             State::Offering(_) | State::PickingUp(_) | State::Closing(_) | State::Parting(_) => None,
         }
     }

@@ -233,6 +233,13 @@ impl Session {
         }
     }
 
+    /// Where its key streams stand is to be written with it.
+    pub(crate) fn media_stands(&mut self) {
+        if let Some(talking) = self.talking_mut() {
+            talking.caller.unkept = true;
+        }
+    }
+
     /// When it wants a tick.
     pub(crate) fn deadline(&self) -> Option<Duration> {
         match &self.state {

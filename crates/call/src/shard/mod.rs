@@ -492,6 +492,10 @@ impl Shard {
         }
         let Some(mut session) = self.sessions.remove(&call) else { return };
         session.media_report(&mut self.turn(step), report);
+        if matches!(report, Report::Stands(..)) {
+            session.media_stands();
+            self.write(step, call, &mut session);
+        }
         self.sessions.insert(call, session);
     }
 

@@ -5,10 +5,14 @@ use crate::pick_up::{picks_up, watched};
 use crate::transfer::consults;
 use crate::world::{World, told};
 use call::{CallMedia, Input, MediaPath};
-use media::relay::{Remote, Report, Spec};
+use media::datagram::Datagram;
+use media::relay::{self, Channel, Relay, Remote, Report, Spec, Standing, StreamId, Verdict};
+use media::rtp;
 use media::sdp::{Profile, Session};
+use media::srtp::Context;
 use model::Cause;
 use sip::{Method, Name, Transport};
+use std::time::Duration;
 
 const KEY: &str = "d0RmdmcmVCspeEc3QGZiNWpVLFJhQX1cfHAwJSoj";
 
@@ -264,6 +268,70 @@ fn silence_of_anchored_media_is_shown_and_ends_nothing() {
         assert!(silent(world));
         world.tell(member, Input::Media(Report::Heard(stream)));
         assert!(!silent(world));
+        hang_up(world, "2101");
+    });
+}
+
+/// What the relay with these terms makes of speech that the called phone sends to the caller, who speaks SRTP.
+fn sealed_for_caller(relay: &mut Relay, spec: &Spec, sequence: u16) -> Vec<u8> {
+    let header = rtp::Header { marker: false, payload_type: 8, sequence, timestamp: 7, ssrc: 1 };
+    let plain = header.packet(&[0xd5; 160]);
+    let mut buffer = [0; 300];
+    buffer[..plain.len()].copy_from_slice(&plain);
+    let mut packet = Datagram::new(&mut buffer, plain.len());
+    let at = (relay::Side::Called, Channel::Rtp);
+    let from = spec.called.remote.unwrap().rtp;
+    let verdict = relay.handle(Duration::ZERO, at, from, &mut packet);
+    assert!(matches!(verdict, Verdict::Forward(_)), "{verdict:?}");
+    packet.bytes().to_vec()
+}
+
+/// The standing with which the only stream of member 1 goes on after `kill -9`.
+fn killed(world: &mut World, id: StreamId) -> Standing {
+    world.standings.clear();
+    world.restart_node(1);
+    only_stream(world);
+    world.standings[&(1, id)].clone().expect("it is no new stream")
+}
+
+#[test]
+fn rfc3711_a_bridged_call_goes_on_after_kill_9_where_its_key_streams_stood() {
+    told(|world| {
+        secure(world, "2101");
+        world.phone("2101").exact_words = Some(sealed("192.168.1.7", 4_000, 1));
+        describe(world.phone("2102"), "");
+        talk(world, "2101", "2102");
+        let id = world.streams.first_key_value().unwrap().0.1;
+        let spec = only_stream(world);
+        // Killed before anything was told, and before anybody spoke: it is no new stream all the same.
+        assert_eq!(killed(world, id), Standing::default());
+        let mut relay = Relay::new(Duration::ZERO, spec.clone());
+        let keys = spec.caller.keys.clone().unwrap();
+        let mut phone = Context::new(keys.suite, keys.ours);
+        let mut hears = |mut sealed: Vec<u8>| {
+            let length = sealed.len();
+            phone.unprotect_rtp(&mut Datagram::new(&mut sealed, length)).is_ok()
+        };
+        let mut sequence = 0u16;
+        for _ in 0..80 {
+            sequence = sequence.wrapping_add(2_900);
+            assert!(hears(sealed_for_caller(&mut relay, &spec, sequence)));
+            if let Some(standing) = relay.stands() {
+                world.tell(1, Input::Media(Report::Stands(id, Box::new(standing))));
+            }
+        }
+        // Roll-over counter 3, and killed twice.
+        for _ in 0..2 {
+            let standing = killed(world, id);
+            relay = Relay::going_on(Duration::ZERO, spec.clone(), &standing);
+            sequence = sequence.wrapping_add(1);
+            assert!(hears(sealed_for_caller(&mut relay, &spec, sequence)), "the phone understands");
+            let standing = relay.stands().expect("that it leapt is told at once");
+            world.tell(1, Input::Media(Report::Stands(id, Box::new(standing.clone()))));
+            assert_eq!(killed(world, id), standing);
+        }
+        // Neither was there a new dialog nor a new key.
+        assert_eq!(only_stream(world), spec);
         hang_up(world, "2101");
     });
 }

@@ -9,7 +9,7 @@ use call::{
     AnchorWhen, Binding, BindingChange, CallRecord, ClusterSide, DialogChange, Edge, EdgeConfig, Hop, Input,
     Location, Output, PackedBinding, Place, Relay, RelayOutput, Role, SubscriptionChange,
 };
-use media::relay::{Order, Report, Spec, StreamId, Traffic};
+use media::relay::{Order, Report, Spec, Standing, StreamId, Traffic};
 use model::{Cause, Change, Extension, Kind, MemberNumber, Record};
 use sip::digest::{Algorithm, ha1};
 use sip::{Flow, Message, Transport};
@@ -70,6 +70,8 @@ pub(crate) struct World {
     pub(crate) faults: Vec<String>,
     /// What the relays of the members carry.
     pub(crate) streams: BTreeMap<(u16, StreamId), Spec>,
+    /// Where each of them was to go on when it was opened; nowhere for a new one.
+    pub(crate) standings: BTreeMap<(u16, StreamId), Option<Standing>>,
     reports: Vec<(u16, Report)>,
     /// What each phone was sent, as first lines, for stories that look at the wire.
     pub(crate) wire: Vec<(String, String)>,
@@ -224,6 +226,7 @@ impl World {
             records: Vec::new(),
             faults: Vec::new(),
             streams: BTreeMap::new(),
+            standings: BTreeMap::new(),
             reports: Vec::new(),
             wire: Vec::new(),
             relay: Relay::new(REALM.parse().unwrap()),
@@ -497,7 +500,11 @@ impl World {
     /// The relay of a member: it answers a close at once. A frozen edge tells it of every stream again.
     fn relay_media(&mut self, member: u16, order: Order) {
         let (id, spec) = match order {
-            Order::Open(id, spec) | Order::Alter(id, spec) => (id, Some(spec)),
+            Order::Open(id, spec, standing) => {
+                self.standings.insert((member, id), standing.map(|standing| *standing));
+                (id, Some(spec))
+            }
+            Order::Alter(id, spec) => (id, Some(spec)),
             Order::Close(id) => (id, None),
         };
         match spec {

@@ -41,7 +41,7 @@ pub(super) fn run(calls: usize, file: &str, srtp: bool) -> Result<()> {
         let keys = Keys { suite: Suite::AesCm128HmacSha1_80, ours, theirs: Some(theirs) };
         let called = End { keys: srtp.then_some(keys), ..called };
         let id = StreamId(u64::try_from(call)? << 8);
-        relay.order(Order::Open(id, Spec { caller, called, opaque: false }));
+        relay.order(Order::Open(id, Spec { caller, called, opaque: false }, None));
     }
     // All ports are open when the threads have heard what came after them.
     std::thread::sleep(Duration::from_millis(500));

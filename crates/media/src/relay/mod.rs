@@ -15,8 +15,10 @@
 mod order;
 mod reception;
 mod source;
+mod standing;
 
 pub use order::{End, Keys, Order, Remote, Report, Side, Spec, StreamId, Traffic};
+pub use standing::Standing;
 
 use crate::datagram::Datagram;
 use crate::rtp;
@@ -88,6 +90,9 @@ pub struct Relay {
     called: Ear,
     /// Since when nothing was heard from either end.
     heard: Duration,
+    /// Where its key streams stood when that was told last.
+    #[serde(default)]
+    told: Option<Box<Standing>>,
 }
 
 /// What one end is heard with and spoken to.
@@ -98,6 +103,9 @@ struct Ear {
     // Large, and most streams have none: what each packet touches stays close together.
     unseal: Option<Box<srtp::Context>>,
     seal: Option<Box<srtp::Context>>,
+    /// SRTP does not end here now. It may again with the same keys: where those stand is not forgotten.
+    #[serde(default)]
+    resting: bool,
     reception: Reception,
     packets: u64,
     bytes: u64,
@@ -109,7 +117,7 @@ impl Relay {
     #[must_use]
     pub fn new(now: Duration, spec: Spec) -> Relay {
         let (caller, called) = (Ear::new(&spec.caller), Ear::new(&spec.called));
-        Relay { spec, caller, called, heard: now }
+        Relay { spec, caller, called, heard: now, told: None }
     }
 
     /// The signalling has new terms. What they do not touch goes on as it was: a learnt source, counters of a key.
@@ -182,8 +190,12 @@ enum Kind {
 impl Ear {
     fn new(end: &End) -> Ear {
         let mut ear = Ear::default();
-        ear.alter(&End { remote: None, keys: None, ..end.clone() }, end);
+        ear.begin(end);
         ear
+    }
+
+    fn begin(&mut self, end: &End) {
+        self.alter(&End { remote: None, keys: None, ..end.clone() }, end);
     }
 
     fn alter(&mut self, was: &End, is: &End) {
@@ -193,9 +205,11 @@ impl Ear {
             self.rtcp = Source::new(is.remote.as_ref().map(|remote| remote.rtcp), learn);
             self.reception.restart();
         }
-        let theirs = is.keys.as_ref().and_then(|keys| Some((keys.suite, keys.theirs.as_ref()?)));
-        renew(&mut self.unseal, theirs);
-        renew(&mut self.seal, is.keys.as_ref().map(|keys| (keys.suite, &keys.ours)));
+        self.resting = is.keys.is_none();
+        if let Some(Keys { suite, ours, theirs }) = &is.keys {
+            renew(&mut self.unseal, theirs.as_ref().map(|theirs| (*suite, theirs)));
+            renew(&mut self.seal, Some((*suite, ours)));
+        }
     }
 
     fn source(&mut self, channel: Channel) -> &mut Source {
@@ -216,13 +230,13 @@ impl Ear {
     ) -> Result<Kind, Why> {
         self.source(channel).check(from)?;
         let kind = if opaque { Kind::Opaque } else { kind_of(packet.bytes())? };
-        if let (Some(context), false) = (&mut self.unseal, opaque) {
+        if let (Some(context), false) = (&mut self.unseal, opaque || self.resting) {
             match kind {
                 Kind::Rtp => context.unprotect_rtp(packet)?,
                 Kind::Rtcp => context.unprotect_rtcp(packet)?,
                 Kind::Opaque => {}
             }
-        } else if self.seal.is_some() {
+        } else if self.seal.is_some() && !self.resting {
             // The end speaks SRTP, and its key is not known yet.
             return Err(Why::Unauthentic);
         }
@@ -237,7 +251,7 @@ impl Ear {
     /// Seals a packet for this end and says where it is.
     fn speak(&mut self, channel: Channel, kind: Kind, packet: &mut Datagram<'_>) -> Result<SocketAddr, Why> {
         let to = self.source(channel).address().ok_or(Why::NoWay)?;
-        if let Some(context) = &mut self.seal {
+        if let (Some(context), false) = (&mut self.seal, self.resting) {
             match kind {
                 Kind::Rtp => context.protect_rtp(packet)?,
                 Kind::Rtcp => context.protect_rtcp(packet)?,

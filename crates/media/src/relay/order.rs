@@ -1,6 +1,6 @@
 //! What a relay is told and what it tells: the words between the signalling and the media.
 
-use super::Why;
+use super::{Standing, Why};
 use crate::srtp::{MasterKey, Suite};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -98,8 +98,9 @@ pub struct Keys {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Order {
-    /// Take these ports and relay.
-    Open(StreamId, Spec),
+    /// Take these ports and relay. A stream of a process before goes on where that stood when it told last; a new one
+    /// stands nowhere.
+    Open(StreamId, Spec, Option<Box<Standing>>),
     /// The terms have changed; the ports are the same.
     Alter(StreamId, Spec),
     /// Give the ports back. It is answered with [`Report::Closed`].
@@ -116,6 +117,8 @@ pub enum Report {
     Silent(StreamId),
     /// It is heard again.
     Heard(StreamId),
+    /// This is to be kept for [`Order::Open`], should the process die.
+    Stands(StreamId, Box<Standing>),
     /// It is closed; this is what each end sent.
     Closed(StreamId, Traffic, Traffic),
 }

@@ -5,6 +5,8 @@ use crate::rtp::Header;
 use crate::srtp::{Context, MasterKey, Suite};
 use proptest::prelude::*;
 
+mod killed;
+
 const CALLER: &str = "192.0.2.1:4000";
 const CALLED: &str = "192.0.2.2:5000";
 const STRANGER: &str = "203.0.113.66:4000";

@@ -9,9 +9,11 @@
 //! ever encrypted twice, since a key stream used twice gives both texts away.
 
 mod key;
+mod standing;
 mod window;
 
 pub use key::{MASTER_BYTES, MasterKey, Suite};
+pub use standing::Standing;
 
 use crate::datagram::{Datagram, NoRoom};
 use crate::rtp::{self, RtpError};
@@ -80,6 +82,8 @@ pub struct Context {
     rtcp: SessionKeys,
     /// Heard or sent least lately first.
     sources: Vec<Source>,
+    /// SRTCP indices up to here may have been sent by a process before, whoever the source.
+    rtcp_floor: u64,
 }
 
 /// What is kept of a context over a restart: the session keys are derived anew.
@@ -88,6 +92,8 @@ struct Kept {
     suite: Suite,
     master: MasterKey,
     sources: Vec<Source>,
+    #[serde(default)]
+    rtcp_floor: u64,
 }
 
 /// Where one synchronisation source stands.
@@ -129,7 +135,7 @@ impl Context {
     pub fn new(suite: Suite, master: MasterKey) -> Context {
         let rtp = SessionKeys::derive(&master, &RTP_LABELS);
         let rtcp = SessionKeys::derive(&master, &RTCP_LABELS);
-        Context { suite, master, rtp, rtcp, sources: Vec::new() }
+        Context { suite, master, rtp, rtcp, sources: Vec::new(), rtcp_floor: 0 }
     }
 
     /// True when it works with this suite and key: its counters stay good then.
@@ -144,7 +150,7 @@ impl Context {
     /// [`SrtpError`]; the packet must not be sent then.
     pub fn protect_rtp(&mut self, packet: &mut Datagram<'_>) -> Result<(), SrtpError> {
         let (header, length) = rtp::head(packet.bytes())?;
-        let source = sender(&mut self.sources, header.ssrc)?;
+        let source = self.sender(header.ssrc)?;
         let index = source.rtp.estimate(header.sequence).ok_or(SrtpError::Replayed)?;
         source.rtp.admit(index).ok_or(SrtpError::Replayed)?;
         self.rtp.apply(header.ssrc, index, packet.from_mut(length));
@@ -183,7 +189,7 @@ impl Context {
     /// [`SrtpError`]; the packet must not be sent then.
     pub fn protect_rtcp(&mut self, packet: &mut Datagram<'_>) -> Result<(), SrtpError> {
         let ssrc = rtp::rtcp_sender(packet.bytes()).ok_or(SrtpError::Malformed)?;
-        let source = sender(&mut self.sources, ssrc)?;
+        let source = self.sender(ssrc)?;
         let index = source.rtcp.next();
         let trailer = u32::try_from(index).ok().filter(|index| index & ENCRYPTED == 0);
         let trailer = trailer.ok_or(SrtpError::Replayed)? | ENCRYPTED;
@@ -220,6 +226,20 @@ impl Context {
         Ok(())
     }
 
+    fn sender(&mut self, ssrc: u32) -> Result<&mut Source, SrtpError> {
+        let at = match self.sources.iter().position(|source| source.ssrc == ssrc) {
+            Some(at) => at,
+            None if self.sources.len() >= SOURCES_MAX => return Err(SrtpError::Sources),
+            None => {
+                let floor = Some(self.rtcp_floor).filter(|floor| *floor > 0);
+                let rtcp = floor.map_or_else(Window::default, |floor| Window::resumed(Some(floor)));
+                self.sources.push(Source { rtcp, ..Source::new(ssrc) });
+                self.sources.len() - 1
+            }
+        };
+        self.sources.get_mut(at).ok_or(SrtpError::Sources)
+    }
+
     /// Keeps what a packet that proved itself has taught.
     fn learn(&mut self, known: Option<usize>, source: Source) {
         match known.and_then(|at| self.sources.get_mut(at)) {
@@ -238,18 +258,6 @@ impl Source {
     fn new(ssrc: u32) -> Source {
         Source { ssrc, rtp: Window::default(), rtcp: Window::default() }
     }
-}
-
-fn sender(sources: &mut Vec<Source>, ssrc: u32) -> Result<&mut Source, SrtpError> {
-    let at = match sources.iter().position(|source| source.ssrc == ssrc) {
-        Some(at) => at,
-        None if sources.len() >= SOURCES_MAX => return Err(SrtpError::Sources),
-        None => {
-            sources.push(Source::new(ssrc));
-            sources.len() - 1
-        }
-    };
-    sources.get_mut(at).ok_or(SrtpError::Sources)
 }
 
 fn split_tag(bytes: &[u8], tag_bytes: usize) -> Result<(&[u8], &[u8]), SrtpError> {
@@ -317,13 +325,15 @@ fn key_stream(cipher: &Aes128, iv: [u8; 16], bytes: &mut [u8]) {
 
 impl From<Kept> for Context {
     fn from(kept: Kept) -> Context {
-        Context { sources: kept.sources, ..Context::new(kept.suite, kept.master) }
+        let (sources, rtcp_floor) = (kept.sources, kept.rtcp_floor);
+        Context { sources, rtcp_floor, ..Context::new(kept.suite, kept.master) }
     }
 }
 
 impl From<Context> for Kept {
     fn from(context: Context) -> Kept {
-        Kept { suite: context.suite, master: context.master, sources: context.sources }
+        let Context { suite, master, sources, rtcp_floor, .. } = context;
+        Kept { suite, master, sources, rtcp_floor }
     }
 }
 

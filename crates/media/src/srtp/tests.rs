@@ -28,6 +28,12 @@ fn done(context: &mut Context, work: Work, packet: &[u8]) -> Result<Vec<u8>, Srt
     Ok(datagram.bytes().to_vec())
 }
 
+fn report(ssrc: u32) -> Vec<u8> {
+    let mut report = bytes(RTCP);
+    report[4..8].copy_from_slice(&ssrc.to_be_bytes());
+    report
+}
+
 fn packet(ssrc: u32, sequence: u16) -> Vec<u8> {
     let header = rtp::Header { marker: false, payload_type: 8, sequence, timestamp: 7, ssrc };
     header.packet(&[0xd5; 160])
@@ -147,6 +153,90 @@ fn a_context_goes_on_after_a_restart_where_it_stood() {
     let sealed = done(&mut sender, Context::protect_rtp, &packet(9, 3)).unwrap();
     assert!(done(&mut receiver, Context::unprotect_rtp, &sealed).is_ok());
     assert_eq!(done(&mut sender, Context::protect_rtp, &packet(9, 2)), Err(SrtpError::Replayed));
+}
+
+/// What is left of a context when its process is killed: the standing it told last.
+fn killed(told: &Standing) -> Context {
+    Context::resumed(&serde_json::from_slice(&serde_json::to_vec(told).unwrap()).unwrap())
+}
+
+/// Brings both into the fourth round: roll-over counter 3.
+fn into_round_three(sender: &mut Context, receiver: &mut Context) {
+    for step in 0..=13u32 {
+        let plain = packet(9, u16::try_from(step * 16_000 % 65_536).unwrap());
+        let sealed = done(sender, Context::protect_rtp, &plain).unwrap();
+        done(receiver, Context::unprotect_rtp, &sealed).unwrap();
+    }
+    assert_eq!(sender.sources[0].rtp.highest(), Some(3 << 16 | 11_392));
+}
+
+#[test]
+fn rfc3711_3_3_1_sound_goes_on_in_round_three_from_a_standing_of_32767_packets_ago() {
+    let suite = Suite::AesCm128HmacSha1_80;
+    for ahead in [1, 127, 128, 16_384, (1 << 15) - 1] {
+        let (mut sender, mut receiver) = (context(suite), context(suite));
+        into_round_three(&mut sender, &mut receiver);
+        let plain = packet(9, 11_392u16.wrapping_add(ahead));
+        // The side that was killed seals: who has heard all of it understands.
+        let (told, heard) = (sender.standing(), receiver.standing());
+        let mut again = killed(&told);
+        again.leap();
+        let sealed = done(&mut again, Context::protect_rtp, &plain).unwrap();
+        assert_eq!(done(&mut receiver, Context::unprotect_rtp, &sealed), Ok(plain.clone()));
+        // The side that was killed hears: it understands who went on.
+        let sealed = done(&mut sender, Context::protect_rtp, &plain).unwrap();
+        let mut again = killed(&heard);
+        assert_eq!(done(&mut again, Context::unprotect_rtp, &sealed), Ok(plain));
+        assert_eq!(done(&mut again, Context::unprotect_rtp, &sealed), Err(SrtpError::Replayed));
+    }
+}
+
+#[test]
+fn rfc3711_3_3_2_a_killed_receiver_takes_nothing_from_before_its_first_packet() {
+    let suite = Suite::AesCm128HmacSha1_80;
+    let (mut sender, mut receiver) = (context(suite), context(suite));
+    let sealed: Vec<_> =
+        (1..40).map(|number| done(&mut sender, Context::protect_rtp, &packet(9, number)).unwrap()).collect();
+    for packet in &sealed[..10] {
+        done(&mut receiver, Context::unprotect_rtp, packet).unwrap();
+    }
+    let report = done(&mut sender, Context::protect_rtcp, &bytes(RTCP)).unwrap();
+    done(&mut receiver, Context::unprotect_rtcp, &report).unwrap();
+    let mut receiver = killed(&receiver.standing());
+    assert!(done(&mut receiver, Context::unprotect_rtp, &sealed[30]).is_ok());
+    for packet in &sealed[..31] {
+        assert_eq!(done(&mut receiver, Context::unprotect_rtp, packet), Err(SrtpError::Replayed));
+    }
+    assert_eq!(done(&mut receiver, Context::unprotect_rtcp, &report), Err(SrtpError::Replayed));
+    // From now on disorder is as harmless as ever.
+    for at in [33, 31, 32] {
+        assert!(done(&mut receiver, Context::unprotect_rtp, &sealed[at]).is_ok());
+    }
+}
+
+#[test]
+fn a_standing_is_due_at_first_and_then_each_16384_packets_or_1024_reports() {
+    let mut sender = context(Suite::AesCm128HmacSha1_80);
+    assert!(!sender.is_past(None), "nothing has been said");
+    done(&mut sender, Context::protect_rtp, &packet(9, 100)).unwrap();
+    assert!(sender.is_past(None));
+    let told = sender.standing();
+    for (number, due) in [(101, false), (100 + 16_383, false), (100 + 16_384, true)] {
+        done(&mut sender, Context::protect_rtp, &packet(9, number)).unwrap();
+        assert_eq!(sender.is_past(Some(&told)), due, "{number}");
+    }
+    for ssrc in [9, 10] {
+        let told = sender.standing();
+        done(&mut sender, Context::protect_rtcp, &report(ssrc)).unwrap();
+        assert!(sender.is_past(Some(&told)), "the first report of {ssrc}");
+        let told = sender.standing();
+        for number in 1..=1_024 {
+            done(&mut sender, Context::protect_rtcp, &report(ssrc)).unwrap();
+            assert_eq!(sender.is_past(Some(&told)), number == 1_024, "{number}");
+        }
+    }
+    let other = Context::new(Suite::AesCm128HmacSha1_80, MasterKey::new([1; 30]));
+    assert!(!sender.is_past(Some(&sender.standing())) && sender.is_past(Some(&other.standing())));
 }
 
 #[test]

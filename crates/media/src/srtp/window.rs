@@ -15,9 +15,23 @@ pub(super) struct Window {
     highest: Option<u64>,
     /// Bit n: the index `highest - n` has been there.
     seen: u128,
+    /// It goes on where a process before stood at least: how far that came is not known. All that lies before the first
+    /// index of now counts as having been there.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    resumed: bool,
 }
 
 impl Window {
+    /// One that goes on behind `highest`; of that and all before it nothing is taken again.
+    pub(super) fn resumed(highest: Option<u64>) -> Window {
+        Window { highest, seen: u128::MAX, resumed: true }
+    }
+
+    /// The highest index so far.
+    pub(super) fn highest(&self) -> Option<u64> {
+        self.highest
+    }
+
     /// The index that a sequence number most probably stands for (RFC 3711 § 3.3.1, appendix A).
     pub(super) fn estimate(&self, sequence: u16) -> Option<u64> {
         let sequence = u64::from(sequence);
@@ -41,8 +55,11 @@ impl Window {
     pub(super) fn admit(&mut self, index: u64) -> Option<()> {
         let Some(highest) = self.highest.filter(|highest| index <= *highest) else {
             let ahead = self.highest.map_or(0, |highest| index - highest);
-            self.seen = if ahead < WINDOW_BITS { self.seen << ahead } else { 0 };
-            self.seen |= 1;
+            self.seen = match std::mem::take(&mut self.resumed) {
+                true => u128::MAX,
+                false if ahead < WINDOW_BITS => self.seen << ahead | 1,
+                false => 1,
+            };
             self.highest = Some(index);
             return Some(());
         };

@@ -2,8 +2,9 @@
 //! and the tests here replay their corpora.
 
 use media::datagram::Datagram;
-use media::relay::{Channel, End, Keys, Relay, Remote, Side, Spec, Traffic, Verdict, Why};
-use media::srtp::{Context, GROWTH_BYTES_MAX, MasterKey, SrtpError, Suite};
+use media::relay::{Channel, End, Keys, Relay, Remote, Side, Spec, Standing, Traffic, Verdict, Why};
+use media::srtp::{self, Context, GROWTH_BYTES_MAX, MasterKey, SrtpError, Suite};
+use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
@@ -26,14 +27,26 @@ fn steps(bytes: &[u8]) -> impl Iterator<Item = Step<'_>> {
     })
 }
 
-/// A sender and a receiver with one key, and somebody between them. The first byte says the suite.
+/// A sender and a receiver with one key, who may be killed, and somebody between them. The first byte says the suite.
 pub(crate) fn seal(bytes: &[u8]) {
     let Some((first, rest)) = bytes.split_first() else { return };
     let suite = if first % 2 == 0 { Suite::AesCm128HmacSha1_80 } else { Suite::AesCm128HmacSha1_32 };
     let key = MasterKey::new([7; 30]);
-    let (mut sender, mut receiver) = (Context::new(suite, key.clone()), Context::new(suite, key));
+    let fresh = Context::new(suite, key);
+    let (mut sender, mut receiver) = (fresh.clone(), fresh.clone());
+    let mut told: Option<[srtp::Standing; 2]> = None;
+    let mut used: BTreeMap<Vec<u8>, Vec<u8>> = BTreeMap::new();
     for step in steps(rest) {
         let rtcp = step.what & 1 == 1;
+        if sender.is_past(told.as_ref().map(|[of_sender, _]| of_sender)) {
+            told = Some([sender.standing(), receiver.standing()]);
+        }
+        if step.what & 2 == 2 && step.packet.is_empty() {
+            let resumed = told.as_ref().map(|told| told.each_ref().map(Context::resumed));
+            [sender, receiver] = resumed.unwrap_or_else(|| [fresh.clone(), fresh.clone()]);
+            sender.leap();
+            continue;
+        }
         if step.what & 2 == 0 {
             // Whoever has no key is not believed, and changes nothing. (A tag of 32 bits may be guessed.)
             let before = format!("{receiver:?}");
@@ -44,6 +57,10 @@ pub(crate) fn seal(bytes: &[u8]) {
         }
         let Ok(sealed) = sealed(&mut sender, rtcp, step.packet) else { continue };
         assert!(sealed.len() > step.packet.len() && sealed.len() <= step.packet.len() + GROWTH_BYTES_MAX);
+        if let Some(stream) = key_stream(rtcp, &sealed, step.packet) {
+            let before = used.insert(stream, step.packet.to_vec());
+            assert!(before.is_none(), "one key stream for two reports");
+        }
         let mut damaged = sealed.clone();
         let at = usize::from(step.what >> 2) % damaged.len();
         damaged[at] ^= 1 << (step.what >> 5);
@@ -51,6 +68,16 @@ pub(crate) fn seal(bytes: &[u8]) {
         assert_eq!(opened(&mut receiver, rtcp, &sealed).as_deref(), Ok(step.packet), "it is what was said");
         assert_eq!(opened(&mut receiver, rtcp, &sealed), Err(SrtpError::Replayed));
     }
+}
+
+/// What a report was encrypted with, if it is long enough to tell. Speech has the numbers of its source: who kills a
+/// member and repeats old numbers with other words may see their key stream twice (DESIGN).
+fn key_stream(rtcp: bool, sealed: &[u8], plain: &[u8]) -> Option<Vec<u8>> {
+    const HEADER_BYTES: usize = 8;
+    const TELLING_BYTES: usize = 16;
+    let long = rtcp && plain.len() >= HEADER_BYTES + TELLING_BYTES;
+    let both = sealed.iter().zip(plain).skip(HEADER_BYTES).take(TELLING_BYTES);
+    long.then(|| both.map(|(sealed, plain)| sealed ^ plain).collect())
 }
 
 fn sealed(context: &mut Context, rtcp: bool, packet: &[u8]) -> Result<Vec<u8>, SrtpError> {
@@ -89,14 +116,19 @@ pub(crate) fn relay(bytes: &[u8]) {
     let Some((terms, rest)) = bytes.split_first() else { return };
     let spec = spec(*terms);
     let (mut relay, mut now) = (Relay::new(Duration::ZERO, spec.clone()), Duration::ZERO);
+    let mut told = Standing::default();
     for step in steps(rest) {
+        told = relay.stands().unwrap_or(told);
         now += Duration::from_millis(u64::from(step.what >> 5) * 20);
         let side = if step.what & 1 == 0 { Side::Caller } else { Side::Called };
         let channel = if step.what & 2 == 0 { Channel::Rtp } else { Channel::Rtcp };
         let from: SocketAddr =
             SOURCES[usize::from(step.what >> 2) % SOURCES.len()].parse().expect("one of ours");
         if step.packet.is_empty() {
-            relay = restarted(&relay, now);
+            relay = match step.what & 1 {
+                0 => restarted(&relay, now),
+                _ => Relay::going_on(now, spec.clone(), &told),
+            };
             continue;
         }
         let before = relay.traffic();

@@ -17,7 +17,7 @@ impl World {
     /// A member orders its relay.
     pub(super) fn relay_media(&mut self, number: u16, order: Order) {
         match order {
-            Order::Open(id, spec) | Order::Alter(id, spec) => drop(self.media.insert((number, id), spec)),
+            Order::Open(id, spec, _) | Order::Alter(id, spec) => drop(self.media.insert((number, id), spec)),
             Order::Close(id) => {
                 if self.media.remove(&(number, id)).is_none() {
                     self.ledger.broke(self.now, format!("n{number} closed a stream that was not open"));

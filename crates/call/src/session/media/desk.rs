@@ -9,7 +9,7 @@ use super::summary::MediaTraffic;
 use crate::core::Core;
 use crate::io::Output;
 use crate::record::{CallId, CallRecord};
-use media::relay::{Order, Report, Spec, StreamId, Traffic};
+use media::relay::{Order, Report, Spec, Standing, StreamId, Traffic};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -41,6 +41,9 @@ pub(crate) struct Stream {
     ports: [u16; 2],
     /// What the relay was told last; nothing yet while the description is being made.
     spec: Option<Spec>,
+    /// Where the relay said last that its key streams stand. It is kept with the call.
+    #[serde(default)]
+    stands: Option<Box<Standing>>,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -70,8 +73,16 @@ impl Core {
         };
         desk.named += 1;
         let id = StreamId(desk.named << SHARD_BITS | u64::from(self.id.0));
-        desk.streams.insert(id, Stream { call, ports: [first, second], spec: None });
+        desk.streams.insert(id, Stream { call, ports: [first, second], spec: None, stands: None });
         Some((id, [first, second]))
+    }
+}
+
+impl Stream {
+    /// What the relay of the process that follows is told: a key stream is never begun anew.
+    fn goes_on(&self, id: StreamId) -> Option<Output> {
+        let stands = self.stands.clone().unwrap_or_default();
+        Some(Output::Media(Order::Open(id, self.spec.clone()?, Some(stands))))
     }
 }
 
@@ -91,7 +102,7 @@ impl Desk {
         let Some(stream) = self.streams.get_mut(&id) else { return };
         let was = stream.spec.replace(spec.clone());
         match was {
-            None => self.said.push(Output::Media(Order::Open(id, spec.clone()))),
+            None => self.said.push(Output::Media(Order::Open(id, spec.clone(), None))),
             Some(was) if was != *spec => self.said.push(Output::Media(Order::Alter(id, spec.clone()))),
             Some(_) => {}
         }
@@ -99,7 +110,7 @@ impl Desk {
 
     /// A stream is not needed any more.
     pub(super) fn close(&mut self, now: Duration, id: StreamId) {
-        let Some(Stream { call, ports, spec }) = self.streams.remove(&id) else { return };
+        let Some(Stream { call, ports, spec, .. }) = self.streams.remove(&id) else { return };
         if spec.is_none() {
             return self.rest(now, ports);
         }
@@ -120,7 +131,7 @@ impl Desk {
     pub(crate) fn take_back(&mut self, call: CallId, streams: Vec<(StreamId, Stream)>) {
         for (id, stream) in streams {
             self.named = self.named.max(id.0 >> SHARD_BITS);
-            self.said.extend(stream.spec.clone().map(|spec| Output::Media(Order::Open(id, spec))));
+            self.said.extend(stream.goes_on(id));
             self.streams.insert(id, Stream { call, ..stream });
         }
     }
@@ -153,6 +164,10 @@ impl Desk {
                 self.closed(now, *id, caller, called);
                 None
             }
+            Report::Stands(id, standing) => self.streams.get_mut(id).map(|stream| {
+                stream.stands = Some(standing.clone());
+                stream.call
+            }),
             Report::Failed(id) | Report::Silent(id) | Report::Heard(id) => {
                 self.streams.get(id).map(|stream| stream.call)
             }
@@ -180,8 +195,7 @@ impl Desk {
 
     /// After a thaw the relay begins anew: it is told of every stream.
     pub(crate) fn thawed(&mut self) {
-        let open = self.streams.iter().filter_map(|(id, stream)| Some((*id, stream.spec.clone()?)));
-        self.said = open.map(|(id, spec)| Output::Media(Order::Open(id, spec))).collect();
+        self.said = self.streams.iter().filter_map(|(id, stream)| stream.goes_on(*id)).collect();
     }
 
     /// Streams that have ports.

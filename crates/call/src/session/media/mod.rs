@@ -85,7 +85,7 @@ impl Media {
             Report::Failed(_) => self.failed = true,
             Report::Silent(_) => self.silent = true,
             Report::Heard(_) => self.silent = false,
-            Report::Closed(..) => {}
+            Report::Stands(..) | Report::Closed(..) => {}
         }
         was != (self.silent, self.failed)
     }

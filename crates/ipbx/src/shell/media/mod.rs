@@ -76,7 +76,7 @@ impl MediaRelay {
 
     /// Orders something. It never waits.
     pub fn order(&self, order: Order) {
-        let (Order::Open(id, _) | Order::Alter(id, _) | Order::Close(id)) = &order;
+        let (Order::Open(id, ..) | Order::Alter(id, _) | Order::Close(id)) = &order;
         if let Some(lane) = self.lanes.get(lane_of(*id, self.lanes.len())) {
             lane.tell(Told::Order(order));
         }

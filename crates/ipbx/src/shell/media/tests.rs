@@ -78,7 +78,7 @@ fn scene(silence: Duration, keys: Option<Keys>) -> Scene {
     let (relay, reports) = relay(None, silence);
     let (caller, called) = (Ear::new(), Ear::new());
     let spec = Spec { caller: end(&caller), called: End { keys, ..end(&called) }, opaque: false };
-    relay.order(Order::Open(STREAM, spec.clone()));
+    relay.order(Order::Open(STREAM, spec.clone(), None));
     Scene { relay, reports, caller, called, spec }
 }
 
@@ -157,24 +157,48 @@ fn a_phone_that_moves_is_heard_and_spoken_to_where_it_is_now() {
     before.hears_nothing();
 }
 
-#[test]
-fn speech_goes_on_over_a_restart_with_the_same_ports_and_key_stream() {
+/// A stream whose called phone speaks SRTP, and how that one reads a packet: its sequence number.
+fn sealed_scene() -> (Scene, impl FnMut(Vec<u8>) -> u16) {
     let suite = Suite::AesCm128HmacSha1_80;
     let (ours, theirs) = (MasterKey::new([1; 30]), MasterKey::new([2; 30]));
     let keys = Keys { suite, ours: ours.clone(), theirs: Some(theirs) };
-    let mut scene = scene(Duration::from_secs(60), Some(keys));
+    let scene = scene(Duration::from_secs(60), Some(keys));
     let mut phone = Context::new(suite, ours);
-    let mut unseal = |sealed: Vec<u8>| {
+    let unseal = move |sealed: Vec<u8>| {
         let mut buffer = sealed;
         let length = buffer.len();
         let mut packet = media::datagram::Datagram::new(&mut buffer, length);
         phone.unprotect_rtp(&mut packet).expect("the phone understands");
         Packet::parse(packet.bytes()).unwrap().header.sequence
     };
+    (scene, unseal)
+}
+
+#[test]
+fn rfc3711_speech_goes_on_after_a_kill_where_the_relay_said_within_a_second_that_it_stood() {
+    let (mut scene, mut unseal) = sealed_scene();
+    let before = unseal(scene.heard(65_300));
+    let Ok(Report::Stands(STREAM, standing)) = scene.reports.recv_timeout(Duration::from_secs(10)) else {
+        panic!("nothing is told")
+    };
+    // What the process before knows is lost; its sockets are closed, as they are by the end of a process.
+    let _lost = scene.relay.freeze();
+    let (relay, reports) = relay(None, Duration::from_secs(60));
+    relay.order(Order::Open(STREAM, scene.spec.clone(), Some(standing)));
+    (scene.relay, scene.reports) = (relay, reports);
+    let leapt = scene.reports.recv_timeout(Duration::from_secs(10));
+    assert!(matches!(leapt, Ok(Report::Stands(STREAM, _))), "it is told at once that it goes on: {leapt:?}");
+    let after = unseal(scene.heard(before.wrapping_add(300)));
+    assert!(after < before, "the sequence has turned over meanwhile, and the phone still understands");
+}
+
+#[test]
+fn speech_goes_on_over_a_restart_with_the_same_ports_and_key_stream() {
+    let (mut scene, mut unseal) = sealed_scene();
     let before = unseal(scene.heard(65_300));
     let frozen = scene.relay.freeze();
     let (relay, reports) = relay(Some(frozen), Duration::from_secs(60));
-    relay.order(Order::Open(STREAM, scene.spec.clone()));
+    relay.order(Order::Open(STREAM, scene.spec.clone(), None));
     (scene.relay, scene.reports) = (relay, reports);
     let after = unseal(scene.heard(before.wrapping_add(300)));
     assert!(after < before, "the sequence has turned over meanwhile, and the phone still understands");
@@ -195,7 +219,7 @@ fn a_port_that_is_taken_is_told_and_nothing_is_left_open() {
     let (caller, called) = (Ear::new(), Ear::new());
     let spec = Spec { caller: end(&caller), called: end(&called), opaque: false };
     let thief = UdpSocket::bind(spec.called.local).unwrap();
-    relay.order(Order::Open(STREAM, spec.clone()));
+    relay.order(Order::Open(STREAM, spec.clone(), None));
     assert_eq!(reports.recv_timeout(Duration::from_secs(10)), Ok(Report::Failed(STREAM)));
     assert!(UdpSocket::bind(spec.caller.local).is_ok());
     drop(thief);

@@ -3,7 +3,7 @@
 use super::socket::{Doors, Token, Way};
 use super::{Beginning, Listener, SteadyClock};
 use media::datagram::Datagram;
-use media::relay::{Channel, Order, Relay, Report, Spec, StreamId, Verdict};
+use media::relay::{Channel, Order, Relay, Report, Spec, Standing, StreamId, Verdict};
 use rustix::event::{Timespec, epoll};
 use std::collections::BTreeMap;
 use std::io;
@@ -137,7 +137,7 @@ impl Relaying {
         let _rung = rustix::io::read(&self.bell, &mut rings);
         loop {
             match self.told.try_recv() {
-                Ok(Told::Order(Order::Open(id, spec))) => self.open(now, id, spec),
+                Ok(Told::Order(Order::Open(id, spec, standing))) => self.open(now, id, spec, standing),
                 Ok(Told::Order(Order::Alter(id, spec))) => self.alter(id, spec),
                 Ok(Told::Order(Order::Close(id))) => self.close(id),
                 Ok(Told::Freeze(reply)) => {
@@ -151,27 +151,35 @@ impl Relaying {
         }
     }
 
-    fn open(&mut self, now: Duration, id: StreamId, spec: Spec) {
-        if let Err(fault) = self.try_open(now, id, spec) {
+    fn open(&mut self, now: Duration, id: StreamId, spec: Spec, standing: Option<Box<Standing>>) {
+        if let Err(fault) = self.try_open(now, id, spec, standing) {
             tracing::error!(%fault, "a media port cannot be opened");
             (self.listener)(Report::Failed(id));
         }
     }
 
-    fn try_open(&mut self, now: Duration, id: StreamId, spec: Spec) -> io::Result<()> {
+    fn try_open(
+        &mut self,
+        now: Duration,
+        id: StreamId,
+        spec: Spec,
+        standing: Option<Box<Standing>>,
+    ) -> io::Result<()> {
         let doors = Doors::open(&spec)?;
         let place = self.streams.iter().position(Option::is_none).unwrap_or(self.streams.len());
         for (door, socket) in doors.all() {
             wait_for(&self.epoll, socket, Token { place, door, way: Way::Open })?;
         }
-        let relay = match self.kept.remove(&id) {
-            Some(mut relay) => {
+        let mut relay = match (self.kept.remove(&id), standing) {
+            (Some(mut relay), _) => {
                 relay.alter(spec);
                 relay.resumed(now);
                 relay
             }
-            None => Relay::new(now, spec),
+            (None, Some(standing)) => Relay::going_on(now, spec, &standing),
+            (None, None) => Relay::new(now, spec),
         };
+        tell_standing(&self.listener, id, &mut relay);
         if place == self.streams.len() {
             self.streams.push(None);
         }
@@ -197,7 +205,7 @@ impl Relaying {
         (self.listener)(Report::Closed(id, caller, called));
     }
 
-    /// Once a second: who has fallen silent, and is there so much to do that looks are spaced.
+    /// Once a second: who has fallen silent, whose key streams have gone far, and is there so much to do that looks are spaced.
     fn round(&mut self, now: Duration) {
         for stream in self.streams.iter_mut().flatten() {
             let silent = stream.relay.silence(now) >= self.silence;
@@ -206,9 +214,16 @@ impl Relaying {
                 let report = if silent { Report::Silent } else { Report::Heard };
                 (self.listener)(report(stream.id));
             }
+            tell_standing(&self.listener, stream.id, &mut stream.relay);
         }
         self.spaced = std::mem::take(&mut self.taken) > BUSY;
         self.next_round = now + ROUND;
+    }
+}
+
+fn tell_standing(listener: &Listener, id: StreamId, relay: &mut Relay) {
+    if let Some(standing) = relay.stands() {
+        listener(Report::Stands(id, Box::new(standing)));
     }
 }
 
