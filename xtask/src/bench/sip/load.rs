@@ -10,6 +10,9 @@ use std::process::Stdio;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
+/// What SIPp's phones do.
+const CALLING_PHONE: &str = include_str!("../sipp/caller.xml");
+const CALLED_PHONE: &str = include_str!("../sipp/called.xml");
 /// Phones of a measurement.
 const PHONES: &str = "10000";
 /// Calls of a measurement.
@@ -21,6 +24,13 @@ const CALLED: usize = FIRST + 999;
 pub(super) const MEMORY_USERS: usize = 50_000;
 /// Phones on TLS that stay.
 const TLS_PHONES: usize = 2_000;
+/// Calls that are up when their memory is taken, and how many begin a second.
+const HELD_CALLS: u64 = 2_000;
+const HELD_RATE: u64 = 400;
+/// How long SIPp's phones talk, and how long while memory is taken: longer than that takes, and shorter than the 60 s in
+/// which a session timer of 90 s must be refreshed.
+const TALK: &str = "<pause milliseconds=\"100\" />";
+const LONG_TALK: &str = "<pause milliseconds=\"50000\" />";
 /// Longer than any transaction lives.
 const TRANSACTIONS_OVER: Duration = Duration::from_secs(36);
 
@@ -85,8 +95,8 @@ pub(super) fn over_tls(ground: &Ground, server: &Server) -> Result<Used> {
     used(server, || load(ground, &["tls", &target(TLS_PORT), "2000", "16"]))
 }
 
-/// A phone of SIPp's that answers, registered.
-fn answering(ground: &Ground) -> Result<Background> {
+/// A phone of SIPp's that answers by `scenario`, registered.
+fn answering(ground: &Ground, scenario: &str) -> Result<Background> {
     let row = format!("{CALLED};{DOMAIN};[authentication username={CALLED} password={}]", password(CALLED));
     let words = ["-auth_uri", DOMAIN, "-key", "contact_port", "6082", "-m", "1", "-timeout", "10s"];
     Sipp::at(HOST, &ground.folder, "called-register", include_str!("../sipp/register.xml"), 6081)?
@@ -94,29 +104,34 @@ fn answering(ground: &Ground) -> Result<Background> {
         .words(&[&target(PORT)])
         .words(&words)
         .run()?;
-    let answering = Sipp::at(HOST, &ground.folder, "called", include_str!("../sipp/called.xml"), 6082)?
+    let answering = Sipp::at(HOST, &ground.folder, "called", scenario, 6082)?
         .words(&["-mp", "26082", "-nd", "-default_behaviors", "all,-abortunexp"])
         .spawn()?;
     sleep(Duration::from_millis(500)); // SIPp says nothing when it listens
     Ok(answering)
 }
 
-/// SIPp's phones that call.
-fn calling(ground: &Ground, name: &str, pace: &[&str]) -> Result<Sipp> {
+/// SIPp's phones that call by `scenario`.
+fn calling(ground: &Ground, name: &str, scenario: &str, pace: &[&str]) -> Result<Sipp> {
     let row = |user: usize| {
         format!("{user};{CALLED};{DOMAIN};[authentication username={user} password={}]", password(user))
     };
     let rows: Vec<String> = (FIRST..FIRST + CALLERS).map(row).collect();
     let uri = format!("{CALLED}@{DOMAIN}");
-    Ok(Sipp::at(HOST, &ground.folder, name, include_str!("../sipp/caller.xml"), 6083)?
+    Ok(Sipp::at(HOST, &ground.folder, name, scenario, 6083)?
         .users(&ground.folder, name, &rows)?
         .words(&[&target(PORT), "-auth_uri", &uri, "-mp", "28082"])
         .words(pace))
 }
 
 pub(super) fn called(ground: &Ground, server: &Server) -> Result<Used> {
-    let _answering = answering(ground)?;
-    let calling = calling(ground, "calls", &["-m", CALLS, "-r", "1500", "-l", "200", "-timeout", "120s"])?;
+    let _answering = answering(ground, CALLED_PHONE)?;
+    let calling = calling(
+        ground,
+        "calls",
+        CALLING_PHONE,
+        &["-m", CALLS, "-r", "1500", "-l", "200", "-timeout", "120s"],
+    )?;
     let before = server.cpu_ns()?;
     let figures = calling.run()?;
     let ns = server.cpu_ns()? - before;
@@ -136,6 +151,30 @@ pub(super) fn memory_of_registration(ground: &Ground, server: &Server) -> Result
     load(ground, &["return", &target(PORT), &phones, "20"])?;
     sleep(TRANSACTIONS_OVER);
     Ok((real(server.memory()?) - real(before)) / real(u64::try_from(MEMORY_USERS - 1_000)?))
+}
+
+/// Bytes a call takes that is up, when no transaction of it is left. Both phones promise to refresh session timers
+/// (RFC 4028) and hang up before they would have to: else we would ask them by OPTIONS, which SIPp does not answer in a call.
+pub(super) fn memory_of_call(ground: &Ground, server: &Server) -> Result<f64> {
+    let caller = CALLING_PHONE
+        .replace("Content-Type:", "Supported: timer\nSession-Expires: 1800;refresher=uac\nContent-Type:");
+    let called = CALLED_PHONE
+        .replace("Content-Type:", "Require: timer\nSession-Expires: 1800;refresher=uas\nContent-Type:");
+    let _answering = answering(ground, &called)?;
+    // Tables and pools that come with the first calls are not theirs.
+    calling(ground, "first-calls", &caller, &["-m", "500", "-r", "400", "-l", "500", "-timeout", "60s"])?
+        .run()?;
+    sleep(TRANSACTIONS_OVER);
+    let before = server.memory()?;
+    let (count, rate) = (HELD_CALLS.to_string(), HELD_RATE.to_string());
+    let pace = ["-m", &count, "-r", &rate, "-l", &count, "-timeout", "120s"];
+    let calls = calling(ground, "held-calls", &caller.replace(TALK, LONG_TALK), &pace)?;
+    let calls = std::thread::spawn(move || calls.run());
+    sleep(Duration::from_secs(HELD_CALLS / HELD_RATE) + TRANSACTIONS_OVER);
+    let after = server.memory()?;
+    let figures = calls.join().ok().context("the calls' thread ended")??;
+    ensure!(figures.good == HELD_CALLS, "{} of {HELD_CALLS} calls were up", figures.good);
+    Ok((real(after) - real(before)) / real(HELD_CALLS))
 }
 
 /// Bytes an idle phone on TLS takes, its binding too.
@@ -192,9 +231,9 @@ pub(super) struct Back {
 /// 50,000 phones come within 10 s, while somebody calls all the time.
 pub(super) fn come_back(ground: &Ground, server: &Server) -> Result<Back> {
     let _alive = server.cpu_ns()?;
-    let _answering = answering(ground)?;
+    let _answering = answering(ground, CALLED_PHONE)?;
     let pace = ["-m", "1000", "-r", "50", "-l", "100", "-timeout", "90s"];
-    let calls = calling(ground, "calls-meanwhile", &pace)?;
+    let calls = calling(ground, "calls-meanwhile", CALLING_PHONE, &pace)?;
     let calls = std::thread::spawn(move || calls.run());
     let figures = load(ground, &["return", &target(PORT), "50000", "10"])?;
     let calls = calls.join().map_err(|_| anyhow::anyhow!("the calls ended early"))??;
@@ -225,8 +264,13 @@ pub(super) fn hold(ground: &Ground, server: &Server) -> Result<Held> {
 pub(super) fn mixed(ground: &Ground) -> Result<String> {
     let registrations = load(ground, &["return", &target(PORT), "3000", "10"])?;
     let connections = load(ground, &["tls", &target(TLS_PORT), "200", "16"])?;
-    let calls =
-        calling(ground, "soak-calls", &["-m", "1000", "-r", "100", "-l", "100", "-timeout", "60s"])?.run()?;
+    let calls = calling(
+        ground,
+        "soak-calls",
+        CALLING_PHONE,
+        &["-m", "1000", "-r", "100", "-l", "100", "-timeout", "60s"],
+    )?
+    .run()?;
     Ok(format!(
         "{} registrations, {} connections, {} calls, {} failed",
         done(&registrations).unwrap_or(0),
@@ -238,5 +282,5 @@ pub(super) fn mixed(ground: &Ground) -> Result<String> {
 
 /// The phone that is called in the mixed load.
 pub(super) fn mixed_callee(ground: &Ground) -> Result<Background> {
-    answering(ground)
+    answering(ground, CALLED_PHONE)
 }

@@ -107,11 +107,12 @@ fn median(values: &mut [f64]) -> f64 {
 /// Measures bytes of one thing on a server.
 type Measure = fn(&Ground, &server::Server) -> Result<f64>;
 
-/// Memory of a registration and of an idle phone on TLS, on both servers.
+/// Memory of a registration, of a call that is up and of an idle phone on TLS, on both servers.
 fn memory(ground: &Ground, text: &mut String) -> Result<Vec<Figure>> {
     let mut figures = Vec::new();
-    let measures: [(&str, &str, Measure); 2] = [
+    let measures: [(&str, &str, Measure); 3] = [
         ("registration", "goal <= 600 bytes", load::memory_of_registration),
+        ("call that is up", "goal <= 8 KB", load::memory_of_call),
         ("idle phone on TLS", "goal <= 40 KB", load::memory_of_tls),
     ];
     for (what, goal, measure) in measures {
