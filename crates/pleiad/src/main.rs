@@ -4,6 +4,7 @@ mod console;
 mod ctl;
 mod demo;
 mod ipbx_role;
+mod locate;
 mod log;
 mod manager_role;
 mod memory;
@@ -46,6 +47,8 @@ enum Role {
     Ctl(Box<ctl::Options>),
     /// A scriptable soft phone
     Phone(phone::Options),
+    /// Where a SIP URI leads, by which records
+    Locate(locate::Options),
     /// Simulated lives of a cluster, each replayable from its seed
     Sim(sim::Options),
     /// A wide-area line that can be cut, as the demo uses it
@@ -75,6 +78,7 @@ fn run(role: Role) -> Result<ExitCode> {
         Role::Demo(options) => block_on(demo::run(options)),
         Role::Ctl(options) => block_on(async { Ok(ctl::run(*options).await) }),
         Role::Phone(options) => block_on(phone::run(options)),
+        Role::Locate(options) => block_on(locate::run(options)),
         Role::Wan(options) => block_on(async { wan::run(options).await.map(|()| ExitCode::SUCCESS) }),
     }
 }

@@ -1,8 +1,11 @@
 //! `pleiad phone`: a scriptable soft phone, for trying things out and for scripts. The phone itself is testkit's.
 
+use crate::locate::{self, Spoken};
 use crate::secret;
 use anyhow::{Context, Result};
-use clap::{Args, ValueEnum};
+use clap::Args;
+use ipbx::shell::resolve::SPOKEN;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -13,14 +16,19 @@ use testkit::phone::{self as soft, Report, Script};
 #[command(after_help = "Examples:
   pleiad phone --registrar 127.0.0.1:5160 --extension 2101 --call 2201 --talk 3
   pleiad phone --registrar 127.0.0.1:5260 --extension 2201 --answer --talk 10
+  pleiad phone --registrar example.org --extension 2101 --answer
   pleiad phone --registrar 127.0.0.1:5160 --extension 2101 --watch 2201 --watch 2102 --talk 600
   pleiad phone --registrar 127.0.0.1:5161 --extension 2101 --transport tls --authority phones.pem --call 2201
+A registrar by name alone is located (`pleiad locate NAME` shows how), and the next server is tried when one does not answer.
 `pleiad ctl authority MACHINE --output phones.pem` writes what a phone on TLS is to trust.
 The password is taken from --password-file, or from PLEIAD_PHONE_PASSWORD, or asked for.")]
 pub(crate) struct Options {
-    /// HOST:PORT of the call server it registers at
-    #[arg(long, value_name = "HOST:PORT")]
+    /// The call server it registers at: a name alone is located by NAPTR, SRV and addresses
+    #[arg(long, value_name = "HOST[:PORT]")]
     registrar: String,
+    /// Ask this name server and nobody else
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    dns: Option<SocketAddr>,
     /// Its number
     #[arg(long)]
     extension: String,
@@ -30,9 +38,9 @@ pub(crate) struct Options {
     /// The SIP domain; without it, the registrar's host
     #[arg(long)]
     domain: Option<String>,
-    /// How it reaches its registrar; TLS has a port of its own, 5061 as a rule
-    #[arg(long, default_value = "udp")]
-    transport: Transport,
+    /// How it reaches its registrar; without it, as located, and UDP where nothing says how
+    #[arg(long)]
+    transport: Option<Spoken>,
     /// Over TLS: the certificate it trusts (PEM); without it, it trusts whoever answers
     #[arg(long, value_name = "FILE")]
     authority: Option<PathBuf>,
@@ -68,13 +76,6 @@ pub(crate) struct Options {
     json: bool,
 }
 
-#[derive(Debug, Clone, Copy, ValueEnum)]
-enum Transport {
-    Udp,
-    Tcp,
-    Tls,
-}
-
 /// A phone line as somebody hands it out.
 pub(crate) struct Line {
     pub(crate) extension: String,
@@ -85,13 +86,26 @@ pub(crate) struct Line {
 /// Plays the script; succeeds when everything it says happened.
 pub(crate) async fn run(options: Options) -> Result<ExitCode> {
     let json = options.json;
-    let report = soft::run(&script(options)?).await?;
+    let targets = targets(&options).await?;
+    let report = soft::run(&soft::Options { targets, ..script(options)? }).await?;
     if json {
         println!("{}", serde_json::to_string_pretty(&report)?);
     } else {
         println!("{}\n\n{}", soft::draw(&[(&report.extension, &report.ladder)]), summary(&report));
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Where its registrar is, in the order to be tried.
+async fn targets(options: &Options) -> Result<Vec<soft::Target>> {
+    let way = match options.transport {
+        None => "",
+        Some(Spoken::Udp) => ";transport=udp",
+        Some(Spoken::Tcp) => ";transport=tcp",
+        Some(Spoken::Tls) => ";transport=tls",
+    };
+    let location = locate::locate(&format!("{}{way}", options.registrar), options.dns, &SPOKEN).await?;
+    Ok(location.choices.iter().map(|choice| choice.target).collect())
 }
 
 fn script(options: Options) -> Result<soft::Options> {
@@ -105,11 +119,6 @@ fn script(options: Options) -> Result<soft::Options> {
     let usual = soft::Options::new(&options.registrar, &options.extension, &password);
     Ok(soft::Options {
         domain: options.domain,
-        transport: match options.transport {
-            Transport::Udp => soft::Transport::Udp,
-            Transport::Tcp => soft::Transport::Tcp,
-            Transport::Tls => soft::Transport::Tls,
-        },
         authority: options.authority,
         watches: options.watch,
         lamps: |number, shows| println!("{number} {}", shows.word()),
@@ -162,8 +171,9 @@ fn summary(report: &Report) -> String {
         .end
         .as_ref()
         .map_or_else(|| "no call".to_owned(), |end| format!("{} {}", end.status, end.text));
+    let server = report.server.as_deref().unwrap_or("nowhere");
     format!(
-        "{}: sent {} Hz, heard {heard}; {} packets out, {} in, longest gap {} ms; end: {end}",
+        "{} at {server}: sent {} Hz, heard {heard}; {} packets out, {} in, longest gap {} ms; end: {end}",
         report.extension, report.tone_hz, report.packets_sent, report.packets_received, report.longest_gap_ms
     )
 }

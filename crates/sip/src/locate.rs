@@ -1,8 +1,8 @@
 //! Where a request goes: RFC 3263 §4, with the weights of RFC 2782, over what a resolver found.
 //!
 //! [`locate`] is asked again and again: it says which records it still needs, the shell lets its resolver find them,
-//! the [`Cache`] learns them, and in the end there is a list of [`Target`]s, to be tried in order (§4.3). It resolves
-//! nothing itself, and which of the targets is dead is the business of who tries them.
+//! the [`Cache`] learns them, and in the end there is a list of [`Choice`]s, to be tried in order (§4.3), each with the
+//! records that led to it. It resolves nothing itself, and which of the targets is dead is the business of who tries them.
 
 use crate::host::HostRef;
 use crate::uri::{SchemeRef, UriRef};
@@ -22,7 +22,7 @@ const CACHE_MAX: usize = 4_096;
 const TTL_MAX: Duration = Duration::from_secs(86_400);
 
 /// How long it is believed that a resolver found nothing, or failed.
-const TTL_OF_NOTHING: Duration = Duration::from_secs(30);
+pub const TTL_OF_NOTHING: Duration = Duration::from_secs(30);
 
 /// What a resolver is asked.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -47,11 +47,19 @@ pub enum Records {
 }
 
 impl Records {
-    fn is_empty(&self) -> bool {
+    /// True when there is no such record.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// How many there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
         match self {
-            Records::Addresses(list) => list.is_empty(),
-            Records::Naptr(list) => list.is_empty(),
-            Records::Srv(list) => list.is_empty(),
+            Records::Addresses(list) => list.len(),
+            Records::Naptr(list) => list.len(),
+            Records::Srv(list) => list.len(),
         }
     }
 }
@@ -91,13 +99,37 @@ pub struct Target {
     pub address: SocketAddr,
 }
 
+/// A target, and what led to it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Choice {
+    /// Where.
+    pub target: Target,
+    /// Whose address it is: a name, or the address itself where the URI or an SRV record has one.
+    pub host: String,
+    /// The SRV record; none where the URI names a host.
+    pub service: Option<Service>,
+}
+
+/// The SRV record of a choice.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Service {
+    /// Its name, `_sip._udp.example.com`.
+    pub name: String,
+    /// Lower first.
+    pub priority: u16,
+    /// Share among one priority.
+    pub weight: u16,
+    /// Order and preference of the NAPTR record that named it; none where the service was tried on our own account.
+    pub naptr: Option<(u16, u16)>,
+}
+
 /// Where a request goes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Located {
     /// Ask these, let the cache learn the answers, and ask again.
     Ask(Vec<Question>),
     /// To be tried in this order; empty when the domain has no SIP that we speak.
-    At(Vec<Target>),
+    At(Vec<Choice>),
 }
 
 /// What a resolver found lately.
@@ -136,8 +168,15 @@ impl Cache {
         self.known.is_empty()
     }
 
+    /// An answer that still lives, and for how long it will.
+    #[must_use]
+    pub fn recall(&self, now: Duration, question: &Question) -> Option<(&Records, Duration)> {
+        let (records, until) = self.known.get(question).filter(|(_, until)| *until > now)?;
+        Some((records, until.saturating_sub(now)))
+    }
+
     fn find(&self, now: Duration, question: &Question) -> Option<&Records> {
-        self.known.get(question).filter(|(_, until)| *until > now).map(|(records, _)| records)
+        self.recall(now, question).map(|(records, _)| records)
     }
 }
 
@@ -152,12 +191,12 @@ pub fn locate(
     draw: &mut Tokens,
 ) -> Located {
     let mut search = Search { now, cache, spoken, draw, missing: BTreeSet::new() };
-    let targets = search.targets(uri);
+    let choices = search.choices(uri);
     if !search.missing.is_empty() {
         return Located::Ask(search.missing.into_iter().collect());
     }
     let mut seen = BTreeSet::new();
-    Located::At(targets.into_iter().filter(|target| seen.insert(*target)).collect())
+    Located::At(choices.into_iter().filter(|choice| seen.insert(choice.target)).collect())
 }
 
 /// One run; what it misses is noted, and the run goes on without it.
@@ -170,7 +209,7 @@ struct Search<'a> {
 }
 
 impl Search<'_> {
-    fn targets(&mut self, uri: UriRef<'_>) -> Vec<Target> {
+    fn choices(&mut self, uri: UriRef<'_>) -> Vec<Choice> {
         let secure = match uri.scheme {
             SchemeRef::Sip => false,
             SchemeRef::Sips => true,
@@ -187,32 +226,53 @@ impl Search<'_> {
         };
         let plain = asked.unwrap_or(if secure { Transport::Tls } else { Transport::Udp });
         match (host, uri.port) {
-            (HostRef::Address(address), port) => self.fixed(plain, &[address], port),
-            (HostRef::Name(name), Some(port)) => {
-                let addresses = self.addresses(name);
-                self.fixed(plain, &addresses, Some(port))
+            (HostRef::Address(address), port) => {
+                self.fixed(plain, &address.to_string(), &[address], port, None)
             }
+            (HostRef::Name(name), Some(port)) => self.host(plain, name, Some(port), None),
             (HostRef::Name(name), None) => {
                 let found = match asked {
-                    Some(transport) => self.service(transport, &service_name(transport, name)),
+                    Some(transport) => self.service(transport, &service_name(transport, name), None),
                     None => self.domain(name, secure),
                 };
                 // A domain without SRV is a host (§4.2).
                 if found.is_empty() && self.missing.is_empty() {
-                    let addresses = self.addresses(name);
-                    return self.fixed(plain, &addresses, None);
+                    return self.host(plain, name, None, None);
                 }
                 found.unwrap_or_default()
             }
         }
     }
 
-    fn fixed(&self, transport: Transport, addresses: &[IpAddr], port: Option<u16>) -> Vec<Target> {
+    /// All addresses of a host.
+    fn host(
+        &mut self,
+        transport: Transport,
+        name: &str,
+        port: Option<u16>,
+        service: Option<&Service>,
+    ) -> Vec<Choice> {
+        let addresses = self.addresses(name);
+        self.fixed(transport, &lower(name), &addresses, port, service)
+    }
+
+    fn fixed(
+        &self,
+        transport: Transport,
+        host: &str,
+        addresses: &[IpAddr],
+        port: Option<u16>,
+        service: Option<&Service>,
+    ) -> Vec<Choice> {
         if !self.spoken.contains(&transport) {
             return Vec::new();
         }
         let port = port.unwrap_or(default_port(transport));
-        let at = |address: &IpAddr| Target { transport, address: SocketAddr::new(*address, port) };
+        let at = |address: &IpAddr| Choice {
+            target: Target { transport, address: SocketAddr::new(*address, port) },
+            host: host.to_owned(),
+            service: service.cloned(),
+        };
         addresses.iter().map(at).collect()
     }
 
@@ -228,23 +288,25 @@ impl Search<'_> {
             }
         };
         services.sort();
-        let known = services.iter().filter_map(|it| Some((by_service(&it.service)?, lower(&it.replacement))));
+        let known = services.iter().filter_map(|it| {
+            Some((by_service(&it.service)?, lower(&it.replacement), Some((it.order, it.preference))))
+        });
         let allowed = |transport: Transport| !secure || transport == Transport::Tls;
-        let mut services: Vec<(Transport, String)> =
-            known.filter(|(transport, _)| allowed(*transport) && self.spoken.contains(transport)).collect();
+        let mut services: Vec<(Transport, String, Option<(u16, u16)>)> =
+            known.filter(|(transport, ..)| allowed(*transport) && self.spoken.contains(transport)).collect();
         if services.is_empty() {
             let spoken = self.spoken.iter().copied().filter(|transport| allowed(*transport));
-            services = spoken.map(|transport| (transport, service_name(transport, name))).collect();
+            services = spoken.map(|transport| (transport, service_name(transport, name), None)).collect();
         }
         let mut found = Found::Nothing;
-        for (transport, service) in services {
-            found = found.and(self.service(transport, &service));
+        for (transport, service, naptr) in services {
+            found = found.and(self.service(transport, &service, naptr));
         }
         found
     }
 
     /// The servers of one service, in the order of RFC 2782.
-    fn service(&mut self, transport: Transport, service: &str) -> Found {
+    fn service(&mut self, transport: Transport, service: &str, naptr: Option<(u16, u16)>) -> Found {
         let question = Question::Srv(service.to_owned());
         let servers = match self.cache.find(self.now, &question) {
             Some(Records::Srv(list)) => list.iter().take(RECORDS_MAX).cloned().collect(),
@@ -257,12 +319,13 @@ impl Search<'_> {
         if servers.is_empty() {
             return Found::Nothing;
         }
-        let mut targets = Vec::new();
+        let mut choices = Vec::new();
         for server in self.in_order(servers).into_iter().filter(|server| server.host != ".") {
-            let addresses = self.addresses(&server.host);
-            targets.extend(self.fixed(transport, &addresses, Some(server.port)));
+            let Srv { priority, weight, .. } = server;
+            let record = Service { name: service.to_owned(), priority, weight, naptr };
+            choices.extend(self.host(transport, &server.host, Some(server.port), Some(&record)));
         }
-        Found::Service(targets)
+        Found::Service(choices)
     }
 
     /// Priorities in turn; inside one, drawn by weight, those of weight 0 nearly never first (RFC 2782).
@@ -303,7 +366,7 @@ impl Search<'_> {
 /// What a service lookup came to: a service may be there and have no server.
 enum Found {
     Nothing,
-    Service(Vec<Target>),
+    Service(Vec<Choice>),
 }
 
 impl Found {
@@ -321,10 +384,10 @@ impl Found {
         }
     }
 
-    fn unwrap_or_default(self) -> Vec<Target> {
+    fn unwrap_or_default(self) -> Vec<Choice> {
         match self {
             Found::Nothing => Vec::new(),
-            Found::Service(targets) => targets,
+            Found::Service(choices) => choices,
         }
     }
 }

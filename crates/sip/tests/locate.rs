@@ -1,6 +1,6 @@
 //! RFC 3263: which server a request goes to, over a small world of names.
 
-use sip::locate::{Cache, Located, Naptr, Question, Records, Srv, Target, locate};
+use sip::locate::{Cache, Choice, Located, Naptr, Question, Records, Srv, locate};
 use sip::{Tokens, Transport, Uri};
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -43,8 +43,8 @@ impl World {
     }
 }
 
-fn tell(target: &Target) -> String {
-    format!("{} {}", target.transport.as_str(), target.address)
+fn tell(choice: &Choice) -> String {
+    format!("{} {}", choice.target.transport.as_str(), choice.target.address)
 }
 
 fn addresses(name: &str, list: &[&str]) -> (Question, Records) {
@@ -113,6 +113,26 @@ fn rfc3263_4_1_naptr_chooses_the_transport_and_srv_the_server() {
     );
     assert_eq!(world.finds("sips:a@example.com"), ["TLS 192.0.2.1:5061"]);
     assert_eq!(world.finds("sip:a@example.com;transport=udp"), ["UDP 192.0.2.1:5080", "UDP 192.0.2.2:5060"]);
+}
+
+#[test]
+fn rfc3263_4_1_a_choice_says_which_records_led_to_it() {
+    let world = World::new([
+        naptr("example.com", &[(50, 60, "SIP+D2T", "_sip._tcp.example.com")]),
+        srv("_sip._tcp.example.com", &[(7, 8, 5080, "One.example.com.")]),
+        addresses("one.example.com", &["192.0.2.1"]),
+    ]);
+    let mut cache = Cache::default();
+    world.locate(&mut cache, "sip:example.com", 1);
+    let (uri, mut tokens) = (Uri::parse("sip:example.com").unwrap(), Tokens::new([1; 32]));
+    let Located::At(choices) = locate(NOW, &cache, uri.as_ref(), &ALL, &mut tokens) else {
+        panic!("nothing is missing")
+    };
+    assert_eq!(choices.len(), 1);
+    assert_eq!(choices[0].host, "one.example.com");
+    let service = choices[0].service.as_ref().unwrap();
+    assert_eq!((service.name.as_str(), service.priority, service.weight), ("_sip._tcp.example.com", 7, 8));
+    assert_eq!(service.naptr, Some((50, 60)));
 }
 
 #[test]

@@ -17,3 +17,4 @@ pub mod media;
 pub mod members;
 pub mod phones;
 pub mod records;
+pub mod resolve;

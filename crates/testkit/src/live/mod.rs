@@ -10,6 +10,7 @@ pub mod capture;
 pub mod cluster;
 pub mod linphone;
 pub mod lone;
+pub mod names;
 pub mod process;
 pub mod raw;
 pub mod scenario;

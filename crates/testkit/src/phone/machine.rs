@@ -244,6 +244,8 @@ impl Machine {
     fn take(&mut self, now: Duration, output: transaction::Output<Flow>, out: &mut Vec<Output>) {
         let core = &mut self.core;
         match output {
+            // What was meant for a server that was given up is not for the one that took its place.
+            transaction::Output::Send { to, .. } if to.remote != core.flow.remote => {}
             transaction::Output::Send { bytes, .. } => out.push(Output::Send(bytes)),
             transaction::Output::Request { key, message, .. } => self.request(now, key, &message, out),
             transaction::Output::Cancelled { key, .. } => self.call.cancelled(now, &key, core, out),

@@ -18,6 +18,7 @@ mod shell;
 pub mod sound;
 pub mod tls;
 mod watching;
+mod ways;
 mod wire;
 
 pub use ladder::{Rung, draw};
@@ -27,6 +28,7 @@ pub use report::{HeardTone, Report};
 pub use script::{Conversation, converse, run};
 pub use shell::Phone;
 pub use sip::Transport;
+pub use sip::locate::Target;
 
 use std::sync::Arc;
 

@@ -2,13 +2,14 @@
 
 use call::Look;
 use sip::Transport;
+use sip::locate::Target;
 use std::path::PathBuf;
 use std::time::Duration;
 
 /// One phone and what it shall do.
 #[derive(Debug, Clone)]
 pub struct Options {
-    /// `host:port` of its registrar.
+    /// `host:port` of its registrar, or the host alone where `targets` say how it is reached.
     pub registrar: String,
     /// Its number.
     pub extension: String,
@@ -18,6 +19,9 @@ pub struct Options {
     pub domain: Option<String>,
     /// UDP, TCP or TLS.
     pub transport: Transport,
+    /// Where its registrar is and over what, in the order to be tried (RFC 3263 § 4.3); none = the first address the system
+    /// finds for `registrar`, over `transport`.
+    pub targets: Vec<Target>,
     /// Over TLS: the certificate (PEM) of the authority it believes; without one it believes whoever answers.
     pub authority: Option<PathBuf>,
     /// The numbers it has lamps for.
@@ -69,6 +73,7 @@ impl Options {
             password: password.to_owned(),
             domain: None,
             transport: Transport::Udp,
+            targets: Vec::new(),
             authority: None,
             watches: Vec::new(),
             lamps: |_, _| {},
@@ -109,6 +114,10 @@ impl Options {
 
     /// The host of its registrar.
     pub(super) fn host(&self) -> &str {
-        self.registrar.rsplit_once(':').map_or(self.registrar.as_str(), |(host, _)| host)
+        let whole = self.registrar.as_str();
+        match whole.rsplit_once(':') {
+            Some((host, _)) if !whole.ends_with(']') => host,
+            _ => whole,
+        }
     }
 }

@@ -12,6 +12,8 @@ pub struct Report {
     pub extension: String,
     /// The tone it sent.
     pub tone_hz: u16,
+    /// Where it was registered last, `UDP 192.0.2.1:5060`.
+    pub server: Option<String>,
     /// It was registered at least once.
     pub registered: bool,
     /// It rang, or heard that the other phone rings.

@@ -1,6 +1,7 @@
 //! What `pleiad phone` and `pleiad demo call` do: whole lives of phones.
 
 use super::machine::{Command, Event};
+use super::ways::NEXT_AFTER;
 use super::{Options, Phone, PhoneError, Report, Rung, Script, draw};
 use call::Look;
 use serde::{Deserialize, Serialize};
@@ -17,7 +18,9 @@ const ENDING: Duration = Duration::from_secs(10);
 /// [`PhoneError`] says what did not happen.
 pub async fn run(options: &Options) -> Result<Report, PhoneError> {
     let mut phone = Phone::start(options).await?;
-    phone.register(REGISTERING).await?;
+    // Each server in turn has its time to answer.
+    let others = u32::try_from(options.targets.len().saturating_sub(1)).unwrap_or(u32::MAX);
+    phone.register(REGISTERING.saturating_add(NEXT_AFTER.saturating_mul(others))).await?;
     match &options.script {
         Script::Register => tokio::time::sleep(options.talk).await,
         Script::Watch => {

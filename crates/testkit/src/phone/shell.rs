@@ -4,11 +4,11 @@ use super::ladder::{LADDER_LINES_MAX, Rung};
 use super::machine::{Command, Event, Input, Line, Machine, Output};
 use super::report::Report;
 use super::sound::Sound;
-use super::tls::Trust;
-use super::wire::{Arrival, Way, Wire};
+use super::ways::{NEXT_AFTER, Ways};
+use super::wire::{Arrival, Wire};
 use super::{Options, PhoneError};
 use media::sdp::Negotiated;
-use sip::{Message, Transport};
+use sip::Message;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -51,14 +51,8 @@ impl Phone {
     pub async fn start(options: &Options) -> Result<Phone, PhoneError> {
         let fault =
             |error| PhoneError::Registrar { registrar: options.registrar.clone(), source: Arc::new(error) };
-        let found = tokio::net::lookup_host(&options.registrar).await.map_err(fault)?.next();
-        let registrar = found.ok_or_else(|| fault(std::io::ErrorKind::NotFound.into()))?;
-        let trust = match options.transport {
-            Transport::Tls => Some(Trust::new(options.authority.as_deref(), options.host()).map_err(fault)?),
-            Transport::Udp | Transport::Tcp => None,
-        };
-        let way = Way { transport: options.transport, registrar, trust: trust.map(Arc::new) };
-        let wire = Wire::open(way).await.map_err(fault)?;
+        let mut ways = Ways::of(options).await?;
+        let wire = ways.open().await.map_err(fault)?;
         let flow = wire.flow().ok_or(PhoneError::Off)?;
         let rtp = UdpSocket::bind(SocketAddr::new(flow.local.ip(), 0)).await?;
         let line = Line {
@@ -78,6 +72,8 @@ impl Phone {
             clock: Clock::start(),
             machine: Machine::new(line, flow, random()?),
             wire,
+            ways,
+            heard_by: None,
             rtp,
             sound: Sound::new(tone_hz, random()?),
             agreed: None,
@@ -223,6 +219,9 @@ struct Engine {
     clock: Clock,
     machine: Machine,
     wire: Wire,
+    ways: Ways,
+    /// While the server in use was not heard yet: when it is given up for the next one.
+    heard_by: Option<tokio::time::Instant>,
     rtp: UdpSocket,
     sound: Sound,
     agreed: Option<Negotiated>,
@@ -238,6 +237,7 @@ enum Turn {
     Rtp(usize),
     Pace,
     Timeout,
+    Unheard,
 }
 
 impl Engine {
@@ -252,6 +252,7 @@ impl Engine {
                 length = self.rtp.recv(&mut packet) => Turn::Rtp(length.unwrap_or(0)),
                 _ = self.pace.tick(), if self.agreed.is_some() => Turn::Pace,
                 () = tokio::time::sleep(timeout) => Turn::Timeout,
+                () = until(self.heard_by), if self.ways.more() => Turn::Unheard,
             };
             match turn {
                 Turn::Order(None) => return,
@@ -260,13 +261,19 @@ impl Engine {
                 Turn::Rtp(length) => self.hear(packet.get(..length).unwrap_or_default()),
                 Turn::Pace => self.speak().await,
                 Turn::Timeout => self.input(Input::Tick).await,
+                Turn::Unheard => self.move_on().await,
             }
         }
     }
 
     async fn order(&mut self, order: Order) {
         match order {
-            Order::Command(command) => self.input(Input::Command(command)).await,
+            Order::Command(command) => {
+                if command == Command::Register {
+                    self.heard_by = Some(tokio::time::Instant::now() + NEXT_AFTER);
+                }
+                self.input(Input::Command(command)).await;
+            }
             Order::Press(keys) => self.sound.press(&keys),
             Order::Report(answer) => {
                 self.report.listen(self.sound.account());
@@ -280,7 +287,16 @@ impl Engine {
         match arrival {
             Arrival::Lost => {}
             Arrival::Connected(flow) => self.input(Input::FlowChanged(flow)).await,
+            Arrival::Unreachable => {
+                let connection = self.wire.flow().is_none();
+                if self.ways.more() && (connection || self.heard_by.is_some()) {
+                    self.move_on().await;
+                }
+            }
             Arrival::Messages(messages) => {
+                if !messages.is_empty() {
+                    self.heard_by = None;
+                }
                 for message in messages {
                     self.rung(false, &message);
                     self.input(Input::Received(message)).await;
@@ -290,20 +306,41 @@ impl Engine {
     }
 
     async fn input(&mut self, input: Input) {
-        let mut out = Vec::new();
-        self.machine.handle(self.clock.now(), input, &mut out);
-        for output in out {
-            match output {
-                Output::Send(bytes) => {
-                    if let Ok(message) = Message::parse(&bytes) {
-                        self.rung(true, &message);
+        let mut next = Some(input);
+        while let Some(input) = next.take() {
+            let mut out = Vec::new();
+            self.machine.handle(self.clock.now(), input, &mut out);
+            for output in out {
+                match output {
+                    Output::Send(bytes) => {
+                        if let Ok(message) = Message::parse(&bytes) {
+                            self.rung(true, &message);
+                        }
+                        self.wire.send(&bytes).await;
                     }
-                    self.wire.send(&bytes).await;
+                    Output::Media(agreed) => self.agree(agreed),
+                    // A server that fails is no refusal while there is another one (RFC 3263 § 4.3).
+                    Output::Event(Event::RegistrationRefused { status: 408 | 503 }) if self.ways.more() => {
+                        next = self.elsewhere().await;
+                    }
+                    Output::Event(event) => self.tell(event),
                 }
-                Output::Media(agreed) => self.agree(agreed),
-                Output::Event(event) => self.tell(event),
             }
         }
+    }
+
+    /// Goes to the next server; the machine registers there.
+    async fn move_on(&mut self) {
+        if let Some(input) = self.elsewhere().await {
+            self.input(input).await;
+        }
+    }
+
+    async fn elsewhere(&mut self) -> Option<Input> {
+        self.heard_by = None;
+        self.wire = self.ways.next().await?;
+        self.heard_by = Some(tokio::time::Instant::now() + NEXT_AFTER);
+        self.wire.flow().map(Input::FlowChanged)
     }
 
     fn agree(&mut self, agreed: Option<Negotiated>) {
@@ -318,6 +355,11 @@ impl Engine {
 
     fn tell(&mut self, event: Event) {
         self.report.note(&event);
+        if matches!(event, Event::Registered { .. }) {
+            self.ways.works();
+            let at = self.wire.flow().map(|flow| format!("{} {}", flow.transport.as_str(), flow.remote));
+            self.report.server = at.or(self.report.server.take());
+        }
         if self.events.try_send(event).is_err() {
             tracing::debug!(extension = self.report.extension, "nobody listens to the phone's events");
         }
@@ -341,6 +383,14 @@ impl Engine {
             // Lost media are lost, as on any network.
             let _ = self.rtp.send_to(&packet, agreed.remote).await;
         }
+    }
+}
+
+/// Never, when there is no such instant.
+async fn until(at: Option<tokio::time::Instant>) {
+    match at {
+        Some(at) => tokio::time::sleep_until(at).await,
+        None => std::future::pending().await,
     }
 }
 

@@ -9,6 +9,8 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpStream, UdpSocket};
 
+/// How long a connection may take to come up.
+const CONNECTED_WITHIN: Duration = Duration::from_secs(4);
 /// How long between two tries to connect.
 const RECONNECT: Duration = Duration::from_millis(500);
 
@@ -50,12 +52,15 @@ pub(super) enum Arrival {
     Connected(Flow),
     /// The connection broke; the next arrival is a new one.
     Lost,
+    /// Nobody is there: a datagram came back, or no connection came up.
+    Unreachable,
 }
 
 impl Wire {
     pub(super) async fn open(way: Way) -> io::Result<Wire> {
         if way.transport.is_reliable() {
-            return Wire::connect(way, 1).await;
+            let connect = tokio::time::timeout(CONNECTED_WITHIN, Wire::connect(way, 1));
+            return connect.await.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()));
         }
         let registrar = way.registrar;
         let any: SocketAddr = if registrar.is_ipv4() { ([0; 4], 0).into() } else { ([0u16; 8], 0).into() };
@@ -89,7 +94,7 @@ impl Wire {
     /// Waits for what comes next. Safe to drop while it waits.
     pub(super) async fn receive(&mut self) -> Arrival {
         match self {
-            Wire::Udp { socket, .. } => Arrival::Messages(receive_datagram(socket).await),
+            Wire::Udp { socket, .. } => receive_datagram(socket).await,
             Wire::Stream { stream, framer, flow, way } => match read_stream(stream, framer).await {
                 Some(messages) => Arrival::Messages(messages),
                 None => {
@@ -102,7 +107,7 @@ impl Wire {
                 tokio::time::sleep(RECONNECT).await;
                 match Wire::connect(way, connection).await {
                     Ok(wire) => *self = wire,
-                    Err(_) => return Arrival::Messages(Vec::new()),
+                    Err(_) => return Arrival::Unreachable,
                 }
                 self.flow().map_or(Arrival::Lost, Arrival::Connected)
             }
@@ -125,14 +130,17 @@ impl Wire {
     }
 }
 
-async fn receive_datagram(socket: &UdpSocket) -> Vec<Message> {
+async fn receive_datagram(socket: &UdpSocket) -> Arrival {
     let mut buffer = vec![0; sip::MESSAGE_BYTES_MAX];
     match socket.recv(&mut buffer).await {
-        Ok(length) => Message::parse(buffer.get(..length).unwrap_or_default()).into_iter().collect(),
+        Ok(length) => {
+            let message = Message::parse(buffer.get(..length).unwrap_or_default());
+            Arrival::Messages(message.into_iter().collect())
+        }
         // Nobody listens there at the moment: the registrar is down. Do not spin on it.
         Err(_) => {
             tokio::time::sleep(Duration::from_millis(20)).await;
-            Vec::new()
+            Arrival::Unreachable
         }
     }
 }

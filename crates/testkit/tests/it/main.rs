@@ -18,6 +18,7 @@ mod deploy;
 mod foreign;
 mod kill;
 mod lamps;
+mod locate;
 mod loss;
 mod pick_up;
 mod reach;
