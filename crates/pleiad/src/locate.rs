@@ -1,7 +1,7 @@
 //! `pleiad locate`: where a SIP URI leads, and by which records; the same location the phone and trunks use.
 
 use crate::table::Table;
-use anyhow::{Context, Result};
+use anyhow::{Result, anyhow};
 use clap::{Args, ValueEnum};
 use ipbx::shell::resolve::{Asked, Choice, Location, Resolver, SPOKEN, Transport, Uri, written};
 use serde_json::{Value, json};
@@ -71,8 +71,9 @@ pub(crate) async fn locate(text: &str, dns: Option<SocketAddr>, spoken: &[Transp
         .iter()
         .any(|scheme| text.get(..scheme.len()).is_some_and(|start| start.eq_ignore_ascii_case(scheme)));
     let whole = if schemed { text.to_owned() } else { format!("sip:{text}") };
-    let uri = Uri::parse(&whole)
-        .with_context(|| format!("'{text}' is no SIP URI\n  next: give one like sip:example.org"))?;
+    let uri = Uri::parse(&whole).map_err(|fault| {
+        anyhow!("'{text}' is no SIP URI ({fault})\n  next: give one like sip:example.org")
+    })?;
     let resolver = match dns {
         Some(server) => Resolver::asking(server)?,
         None => Resolver::of_system()?,

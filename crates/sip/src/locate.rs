@@ -292,7 +292,7 @@ impl Search<'_> {
             Some((by_service(&it.service)?, lower(&it.replacement), Some((it.order, it.preference))))
         });
         let allowed = |transport: Transport| !secure || transport == Transport::Tls;
-        let mut services: Vec<(Transport, String, Option<(u16, u16)>)> =
+        let mut services: Vec<Offer> =
             known.filter(|(transport, ..)| allowed(*transport) && self.spoken.contains(transport)).collect();
         if services.is_empty() {
             let spoken = self.spoken.iter().copied().filter(|transport| allowed(*transport));
@@ -362,6 +362,9 @@ impl Search<'_> {
         }
     }
 }
+
+/// A service, its name, and order and preference of the NAPTR record that offers it.
+type Offer = (Transport, String, Option<(u16, u16)>);
 
 /// What a service lookup came to: a service may be there and have no server.
 enum Found {

@@ -222,9 +222,10 @@ async fn rfc3263_4_3_a_phone_finds_its_registrar_by_name_past_servers_that_are_d
     assert_eq!(shown["targets"][3]["priority"], 4);
 
     let begun = Instant::now();
+    let domain = SERVER.to_string();
     let one =
-        ["phone", "--registrar", "sip.test", "--dns", &dns, "--extension", "2001", "--talk", "0", "--json"];
-    let out = pleiad(&one).await;
+        ["phone", "--registrar", "sip.test", "--dns", &dns, "--domain", &domain, "--talk", "0", "--json"];
+    let out = pleiad(&[&one[..], &["--extension", "2001"]].concat()).await;
     let report: serde_json::Value = serde_json::from_slice(&out.stdout)
         .unwrap_or_else(|_| panic!("{}", String::from_utf8_lossy(&out.stderr)));
     assert_eq!(report["server"], format!("UDP {}", lone.sip), "{report}");
