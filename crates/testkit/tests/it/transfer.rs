@@ -18,6 +18,10 @@ const CUT_FOR: Duration = Duration::from_secs(6);
 /// A join that met a cut is done, or given up, this soon after the return.
 const SETTLED_WITHIN: Duration = Duration::from_secs(40);
 
+/// A target's ringing that died with its member is not told to the member that waits for it: at the latest it rings out there
+/// (60 s, and some for the way).
+const RINGS_OUT: Duration = Duration::from_secs(75);
+
 /// How the second phone gives its call to the third.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Way {
@@ -93,7 +97,9 @@ fn told(stage: &Stage, way: Way, trio: Trio, fault: Fault) -> anyhow::Result<()>
     let may_stay = matches!((way, fault), (Way::Blind, Fault::Kill("n1" | "cs")) | (_, Fault::Cut("n2")));
     ensure!(joined || may_stay, "the two were not joined");
     eprintln!("    {}", if joined { "joined" } else { "left as it was" });
-    ended(&mut phones, joined)?;
+    // Who transferred has hung up; whom it left waits for the target until that has rung out.
+    let waits = matches!((way, fault), (Way::Blind, Fault::Kill("cs")) if !joined);
+    ended(&mut phones, joined, if waits { RINGS_OUT } else { SOON })?;
     drop(phones);
     stage.nothing_left()
 }
@@ -152,11 +158,11 @@ fn settled(phones: &mut Phones, joining: Mark, targets: Mark) -> anyhow::Result<
     outcome.with_context(|| format!("{}\n{}", by.process().tail(), target.process().tail()))
 }
 
-/// Who is in the call hears each other, and ends it.
-fn ended(Phones { stays, by, target }: &mut Phones, joined: bool) -> anyhow::Result<()> {
+/// Who is in the call hears each other, and ends it; the other one is told within `patience`.
+fn ended(Phones { stays, by, target }: &mut Phones, joined: bool, patience: Duration) -> anyhow::Result<()> {
     let other = if joined { target } else { by };
     hear_each_other(stays.as_ref(), other.as_ref()).context("after the fault")?;
     let mark = stays.mark();
     other.hang_up()?;
-    stays.wait(mark, Happening::Over, SOON)
+    stays.wait(mark, Happening::Over, patience)
 }
